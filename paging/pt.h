@@ -1,0 +1,408 @@
+/*
+ * Page tables: bytes in, tables out.
+ *
+ * This header is the whole of the mapping core. It knows no firmware, no
+ * allocator, no lock and no control register; the caller supplies the memory
+ * in which tables lie and decides when the processor is told.
+ *
+ *	struct pt_space space;
+ *	struct pt_flush flush = PT_FLUSH_NONE;
+ *	struct pt_mapping m = { virt(0xffffffff80000000), phys(0x200000), 512,
+ *				{ PT_EXEC, PT_WB } };
+ *
+ *	pt_init(&space, &cpu, &mem, &tables);
+ *	pt_map(&space, &m, &flush);
+ *
+ * Every changing call has three steps. The plan validates, finds conflicts and
+ * counts tables; the reservation obtains exactly that many; the commit cannot
+ * fail. So a call that returns anything but PT_OK has left every byte of every
+ * table, and the allocator, as they were.
+ *
+ * Ranges are a first address and a count of pages, so the last page of the
+ * address space is an ordinary page. A page is PT_PAGE_SIZE bytes. Reversed,
+ * wrapping, unaligned or non-canonical ranges are refused, never rounded.
+ * A range of no pages is accepted and does nothing.
+ *
+ * Levels are numbered as in PML5..PML1: level n is the table whose entries
+ * each cover 4 KiB << 9 * (n - 1); a leaf of level 1, 2, 3 is a 4 KiB, 2 MiB,
+ * 1 GiB page.
+ *
+ *	 63        48 47     39 38     30 29     21 20     12 11          0
+ *	+------------+---------+---------+---------+---------+-------------+
+ *	| sign of 47 | level 4 | level 3 | level 2 | level 1 |   offset    |
+ *	+------------+---------+---------+---------+---------+-------------+
+ *	  with five levels: 63..57 sign of 56, 56..48 level 5
+ *	                                        (SDM 3A 4.5, figures 4-8 to 4-12)
+ */
+#ifndef PAGING_PT_H
+#define PAGING_PT_H
+
+#include "paging/addr.h"
+#include "paging/attr.h"
+#include "paging/pte.h"
+
+#define PT_STATUS_LIST(X)                                                             \
+	X(PT_OK, "success")                                                           \
+	X(PT_ERR_UNALIGNED, "address is not aligned to a page")                       \
+	X(PT_ERR_RANGE, "virtual range wraps, is not canonical or spans the hole")    \
+	X(PT_ERR_PHYS, "physical range exceeds the physical address width")           \
+	X(PT_ERR_ATTR, "flags are not among those a leaf can carry")                  \
+	X(PT_ERR_CACHE, "the PAT holds no entry of this cache type")                  \
+	X(PT_ERR_WX, "writable and executable at once")                               \
+	X(PT_ERR_LEVEL, "level or leaf size is not one that the processor has")       \
+	X(PT_ERR_OVERLAP, "part of the range is mapped already")                      \
+	X(PT_ERR_SOFT, "a soft entry is covered in part only")                        \
+	X(PT_ERR_NOT_MAPPED, "the address is not mapped")                             \
+	X(PT_ERR_LINK, "a table link on the way forbids a right that was asked for")  \
+	X(PT_ERR_CORRUPT, "an entry has reserved bits, or its table is out of reach") \
+	X(PT_ERR_NO_TABLES, "the allocator has too few tables left")                  \
+	X(PT_ERR_READ_ONLY, "the space was opened for reading only")                  \
+	X(PT_ERR_BUDGET, "the tables are larger than the visit budget given")         \
+	X(PT_ERR_SHARED, "one table is linked from two places")
+
+enum pt_status {
+#define X(code, text) code,
+	PT_STATUS_LIST(X)
+#undef X
+};
+
+/* The text of a status: lower case, no full stop, static storage, never NULL. */
+const char *pt_strerror(enum pt_status status);
+
+/* ------------------------------------------------------------------------
+ * Mappings. Rights, cache types and the processor are described in attr.h.
+ */
+
+/* "WB", "UC-" and so on; "??" for a number that is no memory type. */
+const char *pt_cache_name(enum pt_cache cache);
+
+/* `pages` pages of PT_PAGE_SIZE from `va`, mapped to consecutive ones from `pa`. */
+struct pt_mapping {
+	virt_addr va;
+	phys_addr pa;
+	uint64_t pages;
+	struct pt_attr attr;
+};
+
+struct pt_range {
+	virt_addr va;
+	uint64_t pages;
+};
+
+/* ------------------------------------------------------------------------
+ * Where tables lie
+ */
+
+/*
+ * How tables are reached. With `table` NULL, the tables lie in a linear
+ * window: the table at physical address p, first <= p <= last, is at
+ * (char *)window + (p - first). Otherwise `table` is called, once per table
+ * and never per entry, and returns a pointer to the 8-byte aligned table, or
+ * NULL if there is no table at that address; the pointer must stay valid for
+ * the duration of the call into this library.
+ *
+ * This description alone is enough for every call that reads.
+ */
+struct pt_mem {
+	void *window;
+	phys_addr first, last; /* of the tables that can be reached, inclusive */
+	void *(*table)(void *ctx, phys_addr table);
+	void *ctx;
+};
+
+/*
+ * Where tables come from. take() hands out a run of consecutive tables, as
+ * many as it can and at most `most`, and returns how many (0: none left); they
+ * need not be zeroed; from then on their bytes are the library's, and
+ * unspecified when they come back. give() takes a run back. A refused call
+ * gives back the runs it took in the opposite order, so that an allocator that
+ * works like a stack is left exactly as it was. Neither may call into the same
+ * space.
+ */
+struct pt_tables {
+	size_t (*take)(void *ctx, size_t most, phys_addr *ret_first);
+	void (*give)(void *ctx, phys_addr first, size_t count);
+	void *ctx;
+};
+
+/*
+ * A stack of consecutive tables, the simplest allocator: tables are taken from
+ * the front; giving back works for the last ones taken, others are lost until
+ * the whole block is. `taken` counts.
+ */
+struct pt_block {
+	phys_addr first;
+	size_t count, taken;
+};
+
+/* Draws on `block`, which the caller keeps and must outlive the result. */
+struct pt_tables pt_block_tables(struct pt_block *block);
+
+/* ------------------------------------------------------------------------
+ * A space
+ */
+
+/*
+ * One address space. The caller owns it and every table in it; the fields are
+ * the library's, only `root` may be read (it goes into CR3).
+ */
+struct pt_space {
+	struct pt_cpu cpu;
+	struct pt_mem mem;
+	struct pt_tables tables; /* take is NULL: read only */
+	phys_addr root;
+	bool allow_wx; /* W^X is the policy unless the owner says otherwise */
+};
+
+/*
+ * Makes an empty space: takes one table for the root and clears it.
+ *
+ *   PT_ERR_LEVEL      cpu->levels or cpu->max_leaf is not one the layout has,
+ *                     or cpu->phys_bits is not
+ *   PT_ERR_NO_TABLES  there is no table to be had
+ *   PT_ERR_CORRUPT    the allocator's table cannot be reached through `mem`
+ */
+enum pt_status pt_init(struct pt_space *ret_space, const struct pt_cpu *cpu,
+		       const struct pt_mem *mem, const struct pt_tables *tables);
+
+/*
+ * Opens tables that exist, whoever built them, without reading them. With
+ * `tables` NULL the space can be read only, and changing calls return
+ * PT_ERR_READ_ONLY.
+ *
+ *   PT_ERR_LEVEL    as pt_init()
+ *   PT_ERR_CORRUPT  there is no table at `root`
+ */
+enum pt_status pt_open(struct pt_space *ret_space, const struct pt_cpu *cpu,
+		       const struct pt_mem *mem, const struct pt_tables *tables, phys_addr root);
+
+/* ------------------------------------------------------------------------
+ * Flushes
+ */
+
+/*
+ * What the processors must forget after a change, as data: the hull of the
+ * pages whose translation changed, and the tables no longer linked. Starts as
+ * PT_FLUSH_NONE; calls add to it. The caller invalidates [va, va + pages) on
+ * every processor that may hold a translation, the global ones too if
+ * `global`, and then gives it to pt_release().
+ */
+struct pt_flush {
+	virt_addr va;
+	uint64_t pages; /* 0: nothing to invalidate */
+	bool global;
+	phys_addr retired; /* list of sub-trees no longer linked, PT_NO_TABLE at its end */
+};
+
+#define PT_NO_TABLE UINT64_MAX
+#define PT_FLUSH_NONE               \
+	{                           \
+		{ 0 }, 0, false,    \
+		{                   \
+			PT_NO_TABLE \
+		}                   \
+	}
+
+/*
+ * Gives the tables in `flush` back to the allocator, and empties it. The
+ * caller vouches for the flush: no processor can reach them any more, and no
+ * reader is inside them. Returns how many tables were given back.
+ */
+size_t pt_release(struct pt_space *space, struct pt_flush *flush);
+
+/* ------------------------------------------------------------------------
+ * Changes
+ */
+
+/* What a call would do, or the place where it was refused. */
+struct pt_plan {
+	uint64_t tables;                        /* to be taken */
+	uint64_t retired;                       /* sub-trees that will be unlinked */
+	uint64_t leaves[PT_MAX_LEAF_LEVEL + 1]; /* that the range will have by a map or protect,
+						   by level; [0] unused */
+	virt_addr where;                        /* on refusal: first page that does not allow it */
+};
+
+/*
+ * Maps m->pages pages from m->va to m->pa, with the largest leaves that the
+ * processor and the alignment of both addresses allow and whose level is at
+ * most `max_leaf` (0: no cap of the caller's). Leftover tables without a
+ * mapping in them do not hinder a large leaf; they are retired.
+ *
+ * The space may be the live one: a table is complete before it is linked.
+ *
+ *   PT_ERR_UNALIGNED   m->va or m->pa
+ *   PT_ERR_RANGE       the virtual range wraps or is not in one canonical half
+ *   PT_ERR_PHYS        the physical range exceeds cpu.phys_bits
+ *   PT_ERR_ATTR        a flag outside PT_FLAGS_ALL
+ *   PT_ERR_CACHE       cpu.pat has no such type
+ *   PT_ERR_WX          PT_WRITE and PT_EXEC, and the space does not allow it
+ *   PT_ERR_LEVEL       max_leaf is larger than the layout's largest leaf
+ *   PT_ERR_OVERLAP     an entry of the range is in use already, be it soft
+ *   PT_ERR_LINK        a foreign table link would withhold a right asked for
+ *   PT_ERR_CORRUPT     an existing table cannot be read
+ *   PT_ERR_NO_TABLES   the allocator ran out
+ *   PT_ERR_READ_ONLY   the space has no allocator
+ */
+enum pt_status pt_map(struct pt_space *space, const struct pt_mapping *m, unsigned max_leaf,
+		      struct pt_flush *flush);
+
+/*
+ * Gives every mapped page of the range the rights and cache type of `attr`;
+ * holes and soft entries stay what they are. Large leaves that are covered in part are split.
+ * Accessed and dirty bits are those of `attr` or of the leaf, whichever is set. Statuses as
+ * pt_map(), without OVERLAP and PHYS.
+ */
+enum pt_status pt_protect(struct pt_space *space, struct pt_range range, struct pt_attr attr,
+			  struct pt_flush *flush);
+
+/*
+ * Unmaps the range; holes in it are no error, soft entries are cleared. Large
+ * leaves that are covered in part are split; tables left empty are retired,
+ * whole sub-trees unread. Statuses: UNALIGNED, RANGE, CORRUPT, READ_ONLY,
+ * NO_TABLES (for a split), and SOFT for a large soft entry covered in part.
+ */
+enum pt_status pt_unmap(struct pt_space *space, struct pt_range range, struct pt_flush *flush);
+
+/*
+ * Dry runs: the first step of the three calls above, with the same statuses
+ * but NO_TABLES and READ_ONLY. ret_plan is always written: the counts are
+ * exact on PT_OK; on a refusal only `where` has a meaning.
+ */
+enum pt_status pt_plan_map(const struct pt_space *space, const struct pt_mapping *m,
+			   unsigned max_leaf, struct pt_plan *ret_plan);
+enum pt_status pt_plan_protect(const struct pt_space *space, struct pt_range range,
+			       struct pt_attr attr, struct pt_plan *ret_plan);
+enum pt_status pt_plan_unmap(const struct pt_space *space, struct pt_range range,
+			     struct pt_plan *ret_plan);
+
+/*
+ * How many tables an empty space needs for all of `list`, the root included,
+ * and which leaves it gets: before there is any memory for them. `list` is
+ * sorted by virtual address and disjoint (else PT_ERR_OVERLAP); each mapping
+ * is checked as pt_map() does. Mapping the list one by one into a space that
+ * pt_init() made takes exactly that many. Linear in `count`, whatever the
+ * sizes. On refusal *ret_index is the mapping at fault.
+ */
+enum pt_status pt_plan_list(const struct pt_cpu *cpu, const struct pt_mapping *list, size_t count,
+			    struct pt_plan *ret_plan, size_t *ret_index);
+
+/* ------------------------------------------------------------------------
+ * Reading. None of these calls takes a table or writes to one.
+ */
+
+/* One leaf, as the processor would use it. */
+struct pt_leaf {
+	virt_addr va;   /* first address that it translates */
+	phys_addr pa;   /* what that becomes */
+	uint64_t pages; /* in units of PT_PAGE_SIZE */
+	unsigned level;
+	struct pt_attr attr; /* effective: links and leaf together */
+};
+
+/*
+ * Finds the leaf that translates `va` (any address, not only a page's first).
+ * Rights are effective: the intersection of what links and leaf allow.
+ *
+ *   PT_ERR_RANGE       va is not canonical
+ *   PT_ERR_NOT_MAPPED  no leaf is present there
+ *   PT_ERR_CORRUPT     a table on the way is out of reach, or reserved bits are set
+ */
+enum pt_status pt_query(const struct pt_space *space, virt_addr va, struct pt_leaf *ret_leaf);
+
+/* What a walk stops at. */
+struct pt_entry {
+	enum pte_kind kind; /* PTE_TABLE, PTE_LEAF or PTE_SOFT */
+	struct pt_leaf at;  /* PTE_TABLE: va, pages and level of the entry; pa of the table */
+	pte_t raw;
+};
+
+/*
+ * A walk over the entries of a range in address order, tables before what they
+ * contain. It visits at most `budget` tables, so tables that link to
+ * themselves end it, with PT_ERR_BUDGET. The fields are the library's.
+ */
+struct pt_walk {
+	const struct pt_space *space;
+	uint64_t va, last; /* next address to look at, last of the range */
+	uint64_t budget;
+	unsigned level; /* of the table looked at */
+	bool done;
+	const pte_t *table[PT_MAX_LEVELS + 1];
+	uint32_t rights[PT_MAX_LEVELS + 1]; /* that the links down to it leave */
+};
+
+#define PT_NO_BUDGET UINT64_MAX
+
+/*
+ * Starts a walk. The space must not change until it has ended.
+ * Statuses: UNALIGNED, RANGE, CORRUPT (no root), BUDGET (it is 0).
+ */
+enum pt_status pt_walk_start(struct pt_walk *ret_walk, const struct pt_space *space,
+			     struct pt_range range, uint64_t budget);
+
+/*
+ * The next entry that is not absent: PT_OK and the entry, or
+ *
+ *   PT_ERR_NOT_MAPPED  the range has no further entry: the end
+ *   PT_ERR_CORRUPT     the entry at ret_entry->at.va has reserved bits set or
+ *                      links to a table out of reach; the walk is over
+ *   PT_ERR_BUDGET      too many tables; the walk is over
+ */
+enum pt_status pt_walk_next(struct pt_walk *walk, struct pt_entry *ret_entry);
+
+/* The whole of the lower half, or the upper, or of everything (in two halves). */
+struct pt_range pt_lower_half(const struct pt_cpu *cpu);
+struct pt_range pt_upper_half(const struct pt_cpu *cpu);
+
+/*
+ * Runs: neighbouring leaves that continue each other physically and have the
+ * same effective rights and cache type, as one piece, whatever their sizes.
+ * Accessed and dirty bits are left out. Start as a walk; `pending` is the
+ * library's.
+ */
+struct pt_runs {
+	struct pt_walk walk;
+	struct pt_mapping pending; /* pages == 0: none */
+	enum pt_status end;
+};
+
+enum pt_status pt_runs_start(struct pt_runs *ret_runs, const struct pt_space *space,
+			     struct pt_range range, uint64_t budget);
+/* PT_OK and a run, or the status with which the walk ended (NOT_MAPPED: the end). */
+enum pt_status pt_runs_next(struct pt_runs *runs, struct pt_mapping *ret_run);
+
+/*
+ * Writes the physical addresses of all tables of the space, the root first, to
+ * ret_tables, in ascending order of what they map, and their number to
+ * ret_count. Tables linked twice are listed twice.
+ *
+ *   PT_ERR_BUDGET   there are more than `most`
+ *   PT_ERR_CORRUPT  as pt_walk_next()
+ */
+enum pt_status pt_list_tables(const struct pt_space *space, phys_addr *ret_tables, size_t most,
+			      size_t *ret_count);
+
+/* What pt_audit() found. */
+struct pt_audit {
+	uint64_t tables, empty_tables; /* the root counts as a table, never as an empty one */
+	uint64_t leaves[PT_MAX_LEAF_LEVEL + 1];
+	uint64_t soft;   /* entries not present but not zero */
+	virt_addr where; /* on a finding: the entry */
+};
+
+/*
+ * Checks the structure of a space, trusting nothing in it: reserved bits,
+ * tables in reach and linked once, no leaf writable and executable (unless the
+ * space allows it or the processor has no NX). `scratch` has room for `most`
+ * addresses, and bounds the tables visited. ret_audit is always written.
+ *
+ *   PT_ERR_CORRUPT  reserved bits, or a table out of reach, at ret_audit->where
+ *   PT_ERR_SHARED   a table is linked twice (cycles included), its address in `where`
+ *   PT_ERR_WX       a leaf is effectively writable and executable
+ *   PT_ERR_BUDGET   more tables than `most`
+ */
+enum pt_status pt_audit(const struct pt_space *space, phys_addr *scratch, size_t most,
+			struct pt_audit *ret_audit);
+
+#endif

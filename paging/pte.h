@@ -1,0 +1,78 @@
+/*
+ * The layout of an entry. The core never looks at a bit: it asks the functions
+ * of one layout file, chosen when it is compiled (PTE_LAYOUT, a quoted file
+ * name). A layout file defines
+ *
+ *	PTE_PAGE_SHIFT, PTE_INDEX_BITS  geometry: page size and entries of a table
+ *	PT_MIN_LEVELS, PT_MAX_LEVELS    numbers of levels that it can have
+ *	PT_MAX_LEAF_LEVEL               level of its largest leaf
+ *	PTE_MAX_PHYS_BITS               widest physical address an entry can hold
+ *
+ *	PTE_STASH_BITS                  see pte_stash
+ *
+ *	pte_kind      what an entry is; looks at the entry alone
+ *	pte_is_valid  no reserved bit is set (only for tables and leaves)
+ *	pte_link      an entry that links to a table and withholds no right
+ *	pte_encode    the bits of a leaf but for its address; false if the
+ *	              processor has no such cache type
+ *	pte_leaf      those bits with an address
+ *	pte_demote    the bits, but for the address, of the leaves one level down
+ *	              that together say what this leaf does
+ *	pte_restate   a leaf with the rights and cache type of other bits; its
+ *	              address, accessed, dirty and software bits stay
+ *	pte_leaf_addr, pte_table_addr  the address in a leaf, in a link
+ *	pte_attr      rights and cache type that a leaf itself states
+ *	pte_rights    PT_WRITE, PT_USER, PT_EXEC as far as a link lets them through
+ *	pte_stash, pte_unstash  PTE_STASH_BITS bits of any entry that neither the
+ *	              processor nor the functions above look at
+ *
+ * tests/unit/test_pte.c is compiled for every layout and says what they must do.
+ */
+#ifndef PAGING_PTE_H
+#define PAGING_PTE_H
+
+#include "paging/addr.h"
+#include "paging/attr.h"
+
+/*
+ * Entries are of a closed set of kinds, with one meaning in every call: absent
+ * is all zero; soft is not present for the processor but not zero, and belongs
+ * to the owner of the space. The stash bits alone do not make an entry soft.
+ */
+enum pte_kind { PTE_ABSENT, PTE_TABLE, PTE_LEAF, PTE_SOFT };
+
+#ifndef PTE_LAYOUT
+#define PTE_LAYOUT "paging/pte_x86_64.h"
+#endif
+#include PTE_LAYOUT
+
+#define PT_PAGE_SIZE (UINT64_C(1) << PTE_PAGE_SHIFT)
+#define PTE_COUNT    (1u << PTE_INDEX_BITS)
+
+/* Bits of address below an entry of this level: 12, 21, 30, 39, 48 on x86-64. */
+static inline unsigned level_shift(unsigned level)
+{
+	if (level < 1 || level > PT_MAX_LEVELS)
+		__builtin_unreachable();
+	return PTE_PAGE_SHIFT + PTE_INDEX_BITS * (level - 1);
+}
+
+/* Bytes that one entry of this level covers. */
+static inline uint64_t level_size(unsigned level)
+{
+	return UINT64_C(1) << level_shift(level);
+}
+
+/* Pages that one entry of this level covers. */
+static inline uint64_t level_pages(unsigned level)
+{
+	return UINT64_C(1) << (level_shift(level) - PTE_PAGE_SHIFT);
+}
+
+/* Which entry of a table of this level translates `va`. */
+static inline unsigned level_index(uint64_t va, unsigned level)
+{
+	return (unsigned)(va >> level_shift(level)) & (PTE_COUNT - 1);
+}
+
+#endif

@@ -1,0 +1,175 @@
+/*
+ * Entries of x86-64 page tables (SDM 3A 4.5.4, tables 4-14 to 4-20).
+ *
+ *	 63  62..59 58..52  51 .. 12        11..9 8 7   6 5 4   3   2 1 0
+ *	+---+------+-------+---------------+-----+-+---+-+-+---+---+-+-+-+
+ *	|XD | key  |ignored| address       | ign.|G|PAT|D|A|PCD|PWT|U|W|P|  4 KiB leaf
+ *	|XD | key  |ignored| addr.   |PAT12| ign.|G|1  |D|A|PCD|PWT|U|W|P|  larger leaf
+ *	|XD | ignored      | address       | ignored |0|i|A|PCD|PWT|U|W|P|  link to a table
+ *	| anything                                                  |0|  absent or soft
+ *
+ * Bit 7 is PAT in a 4 KiB leaf and "this is a leaf" above; the PAT bit of a
+ * larger leaf is bit 12, the lowest of its address field.
+ */
+#ifndef PAGING_PTE_X86_64_H
+#define PAGING_PTE_X86_64_H
+
+typedef uint64_t pte_t;
+
+#define PTE_PAGE_SHIFT    12
+#define PTE_INDEX_BITS    9
+#define PT_MIN_LEVELS     4
+#define PT_MAX_LEVELS     5
+#define PT_MAX_LEAF_LEVEL 3
+#define PTE_MAX_PHYS_BITS 52
+
+/* Bits 58:52, ignored in every entry; a retired table keeps a list in them. */
+#define PTE_STASH_BITS  7
+#define PTE_STASH_SHIFT 52
+#define PTE_STASH_MASK  UINT64_C(0x07f0000000000000)
+
+#define PTE_P    UINT64_C(0x001)
+#define PTE_W    UINT64_C(0x002)
+#define PTE_U    UINT64_C(0x004)
+#define PTE_PWT  UINT64_C(0x008)
+#define PTE_PCD  UINT64_C(0x010)
+#define PTE_A    UINT64_C(0x020)
+#define PTE_D    UINT64_C(0x040)
+#define PTE_PS   UINT64_C(0x080)
+#define PTE_G    UINT64_C(0x100)
+#define PTE_XD   UINT64_C(0x8000000000000000)
+#define PTE_ADDR UINT64_C(0x000ffffffffff000)
+/* What the owner and the processor keep in a leaf: key, ignored bits, D, A. */
+#define PTE_KEPT (UINT64_C(0x7ff0000000000e00) | PTE_A | PTE_D)
+
+/* The PAT bit of a leaf of this level. */
+static inline uint64_t pte_pat_bit(unsigned level)
+{
+	return level == 1 ? UINT64_C(1) << 7 : UINT64_C(1) << 12;
+}
+
+/* The address field of a leaf of this level. */
+static inline uint64_t pte_addr_mask(unsigned level)
+{
+	return PTE_ADDR & ~((UINT64_C(1) << (PTE_PAGE_SHIFT + PTE_INDEX_BITS * (level - 1))) - 1);
+}
+
+static inline enum pte_kind pte_kind(pte_t e, unsigned level)
+{
+	if (!(e & PTE_P))
+		return (e & ~PTE_STASH_MASK) == 0 ? PTE_ABSENT : PTE_SOFT;
+	return level == 1 || (e & PTE_PS) ? PTE_LEAF : PTE_TABLE;
+}
+
+/* Reserved: address bits above the physical width, XD without NX, the gap below
+   the address of a large leaf, and bit 7 where there is no such leaf. */
+static inline bool pte_is_valid(const struct pt_cpu *cpu, pte_t e, unsigned level)
+{
+	uint64_t reserved = PTE_ADDR & ~((UINT64_C(1) << cpu->phys_bits) - 1);
+
+	if (!cpu->nx)
+		reserved |= PTE_XD;
+	if (level > 1 && (e & PTE_PS)) {
+		if (level > cpu->max_leaf)
+			return false;
+		reserved |= PTE_ADDR & ~pte_addr_mask(level) & ~pte_pat_bit(level);
+	}
+	return (e & reserved) == 0;
+}
+
+static inline pte_t pte_link(phys_addr table, unsigned level)
+{
+	(void)level;
+	return table.raw | PTE_U | PTE_W | PTE_P;
+}
+
+static inline phys_addr pte_table_addr(pte_t e, unsigned level)
+{
+	(void)level;
+	return phys(e & PTE_ADDR);
+}
+
+static inline phys_addr pte_leaf_addr(pte_t e, unsigned level)
+{
+	return phys(e & pte_addr_mask(level));
+}
+
+static inline pte_t pte_leaf(pte_t bits, uint64_t pa, unsigned level)
+{
+	(void)level;
+	return bits | pa;
+}
+
+/* The three PAT index bits of a leaf (SDM 3A 4.9.2), put where they belong. */
+static inline pte_t pte_pat_bits(unsigned index, unsigned level)
+{
+	return (index & 1 ? PTE_PWT : 0) | (index & 2 ? PTE_PCD : 0) |
+	       (index & 4 ? pte_pat_bit(level) : 0);
+}
+
+static inline unsigned pte_pat_index(pte_t e, unsigned level)
+{
+	return (e & PTE_PWT ? 1u : 0) | (e & PTE_PCD ? 2u : 0) | (e & pte_pat_bit(level) ? 4u : 0);
+}
+
+static inline bool pte_encode(const struct pt_cpu *cpu, struct pt_attr attr, unsigned level,
+			      pte_t *ret_bits)
+{
+	unsigned index = 0;
+
+	while (index < 8 && ((cpu->pat >> (8 * index)) & 7) != (unsigned)attr.cache)
+		index++;
+	if (index == 8)
+		return false;
+	*ret_bits = PTE_P | pte_pat_bits(index, level) | (level > 1 ? PTE_PS : 0) |
+		    (attr.flags & PT_WRITE ? PTE_W : 0) | (attr.flags & PT_USER ? PTE_U : 0) |
+		    (attr.flags & PT_GLOBAL ? PTE_G : 0) | (attr.flags & PT_ACCESSED ? PTE_A : 0) |
+		    (attr.flags & PT_DIRTY ? PTE_D : 0) |
+		    (cpu->nx && !(attr.flags & PT_EXEC) ? PTE_XD : 0);
+	return true;
+}
+
+static inline struct pt_attr pte_attr(const struct pt_cpu *cpu, pte_t e, unsigned level)
+{
+	unsigned index = pte_pat_index(e, level);
+	struct pt_attr attr = {
+		.flags = (e & PTE_W ? PT_WRITE : 0u) | (e & PTE_U ? PT_USER : 0u) |
+			 (e & PTE_G ? PT_GLOBAL : 0u) | (e & PTE_A ? PT_ACCESSED : 0u) |
+			 (e & PTE_D ? PT_DIRTY : 0u) | (cpu->nx && (e & PTE_XD) ? 0u : PT_EXEC),
+		.cache = (enum pt_cache)((cpu->pat >> (8 * index)) & 7),
+	};
+
+	return attr;
+}
+
+static inline uint32_t pte_rights(const struct pt_cpu *cpu, pte_t e, unsigned level)
+{
+	(void)level;
+	return (e & PTE_W ? PT_WRITE : 0u) | (e & PTE_U ? PT_USER : 0u) |
+	       (cpu->nx && (e & PTE_XD) ? 0u : PT_EXEC);
+}
+
+static inline pte_t pte_demote(pte_t e, unsigned level)
+{
+	pte_t bits = e & ~(PTE_ADDR | PTE_PS);
+
+	return bits | pte_pat_bits(pte_pat_index(e, level), level - 1) |
+	       (level - 1 > 1 ? PTE_PS : 0);
+}
+
+static inline pte_t pte_restate(pte_t e, pte_t bits, unsigned level)
+{
+	return (e & (PTE_KEPT | pte_addr_mask(level))) | bits;
+}
+
+static inline pte_t pte_stash(pte_t e, unsigned value)
+{
+	return (e & ~PTE_STASH_MASK) | (pte_t)value << PTE_STASH_SHIFT;
+}
+
+static inline unsigned pte_unstash(pte_t e)
+{
+	return (unsigned)((e & PTE_STASH_MASK) >> PTE_STASH_SHIFT);
+}
+
+#endif
