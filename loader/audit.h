@@ -1,0 +1,40 @@
+/*
+ * The audit before the jump: walks finished page tables and compares them with
+ * the mapping list, leaf by leaf. It shares no code with the builder, and
+ * reads bits as the SDM gives them.
+ */
+#ifndef LOADER_AUDIT_H
+#define LOADER_AUDIT_H
+
+#include "loader/hoist.h"
+#include "loader/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct audit_request {
+	const void *tables;   /* the memory in which all tables lie */
+	uint64_t tables_base; /* its physical address */
+	uint64_t table_count; /* tables in it: all must be linked once, counting the root */
+	uint64_t root;        /* physical address of the root */
+	uint32_t levels;      /* 4 or 5 */
+	uint32_t max_leaf;    /* largest leaf of the processor: 1 to 3 */
+	uint32_t phys_bits;   /* MAXPHYADDR */
+	bool nx;              /* EFER.NXE will be set */
+	uint64_t pat;         /* IA32_PAT as it will be */
+	const struct hoist_mapping *mappings; /* ascending, disjoint */
+	size_t mapping_count;
+};
+
+/*
+ * LOADER_OK if the tables map exactly what the list says: every leaf at its
+ * place with its rights and cache type, none missing, none besides, none
+ * effectively writable and executable (where there is NX), every table in the
+ * block and as many as announced. Else LOADER_ERR_AUDIT, with the first
+ * difference in *ret_error: `value` is its virtual address.
+ */
+enum loader_status audit_tables(const struct audit_request *request,
+				struct loader_error *ret_error);
+
+#endif

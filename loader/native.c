@@ -1,0 +1,124 @@
+#include "loader/native.h"
+
+#include "loader/hoist.h"
+#include "paging/addr.h"
+
+/* One option as it stands in a note. */
+struct option {
+	uint32_t id;
+	uint32_t flags;
+	uint64_t value;
+	uint32_t index; /* of the note, for messages */
+};
+
+#define OPTION_SIZE 16
+#define STACK_MAX   UINT64_C(0x3fffe000) /* what fits the stack window between its guards */
+
+static uint32_t read32(const uint8_t *bytes)
+{
+	uint32_t value;
+
+	__builtin_memcpy(&value, bytes, sizeof(value));
+	return value;
+}
+
+static enum loader_status refuse(struct loader_error *ret_error, enum loader_status status,
+				 const struct option *option, const char *field,
+				 const char *expected)
+{
+	*ret_error = (struct loader_error){ .status = status,
+					    .where = "option note",
+					    .index = option->index,
+					    .field = field,
+					    .value = option->value,
+					    .expected = expected };
+	return status;
+}
+
+static enum loader_status choose_identity(const struct option *option, const struct config *config,
+					  struct native_choice *choice,
+					  struct loader_error *ret_error)
+{
+	bool wanted = option->value != 0;
+
+	if (option->value > 1)
+		return refuse(ret_error, LOADER_ERR_VALUE, option, "identity map", "0 or 1");
+	if (!(config->given & CONFIG_IDENTITY))
+		choice->identity = wanted;
+	else if ((option->flags & HOIST_REQUIRED) && wanted != config->identity)
+		return refuse(ret_error, LOADER_ERR_CONFLICT, option, "identity map",
+			      "the same as the key identity");
+	return LOADER_OK;
+}
+
+static enum loader_status choose_stack(const struct option *option, const struct config *config,
+				       struct native_choice *choice, struct loader_error *ret_error)
+{
+	if (option->value == 0 || option->value > STACK_MAX)
+		return refuse(ret_error, LOADER_ERR_VALUE, option, "stack size",
+			      "1 to 0x3fffe000 bytes");
+	if (!(config->given & CONFIG_STACK))
+		choice->stack_size = align_up(option->value, HOIST_PAGE_SIZE);
+	else if ((option->flags & HOIST_REQUIRED) && config->stack_size < option->value)
+		return refuse(ret_error, LOADER_ERR_CONFLICT, option, "stack size",
+			      "at most the key stack");
+	return LOADER_OK;
+}
+
+static enum loader_status choose(const struct option *option, const struct config *config,
+				 struct native_choice *choice, struct loader_error *ret_error)
+{
+	bool required = option->flags & HOIST_REQUIRED;
+
+	switch ((enum hoist_option)option->id) {
+	case HOIST_OPTION_VERSION:
+		if (required && option->value > HOIST_VERSION)
+			return refuse(ret_error, LOADER_ERR_OPTION, option, "version", "at most 1");
+		return LOADER_OK;
+	case HOIST_OPTION_IDENTITY_MAP:
+		return choose_identity(option, config, choice, ret_error);
+	case HOIST_OPTION_STACK_SIZE:
+		return choose_stack(option, config, choice, ret_error);
+	case HOIST_OPTION_FRAMEBUFFER:
+		if (option->value > 1)
+			return refuse(ret_error, LOADER_ERR_VALUE, option, "framebuffer", "0 or 1");
+		choice->framebuffer = required && option->value == 1;
+		return LOADER_OK;
+	}
+	if (!required)
+		return LOADER_OK;
+
+	struct option unknown = *option;
+
+	unknown.value = option->id;
+	return refuse(ret_error, LOADER_ERR_OPTION, &unknown, "option", "1 to 4");
+}
+
+enum loader_status native_choose(const struct elf_image *kernel, const struct config *config,
+				 struct native_choice *ret_choice, struct loader_error *ret_error)
+{
+	struct native_choice choice = { .stack_size = config->stack_size,
+					.identity = config->identity };
+	struct option option = { 0 };
+	struct elf_note note;
+	uint64_t cursor = 0;
+
+	for (; elf_next_note(kernel, HOIST_NOTE_OWNER, HOIST_NOTE_OPTION, &cursor, &note);
+	     option.index++) {
+		if (note.desc_size < OPTION_SIZE) {
+			option.value = note.desc_size;
+			return refuse(ret_error, LOADER_ERR_FORMAT, &option, "n_descsz",
+				      "at least 16");
+		}
+		option.id = read32(note.desc);
+		option.flags = read32(note.desc + 4);
+		option.value = read32(note.desc + 8) | (uint64_t)read32(note.desc + 12) << 32;
+
+		enum loader_status status = choose(&option, config, &choice, ret_error);
+
+		if (status != LOADER_OK)
+			return status;
+	}
+	*ret_choice = choice;
+	return LOADER_OK;
+}
