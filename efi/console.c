@@ -1,0 +1,179 @@
+#include "efi/console.h"
+
+#include "efi/cpu.h"
+
+#include <efilib.h>
+
+#define LINE 512
+
+/* ---- 8250 UART (PC16550D data sheet, section 8) ---------------------------- */
+
+#define UART_DATA         0
+#define UART_DIVISOR_LOW  0
+#define UART_INTERRUPTS   1
+#define UART_DIVISOR_HIGH 1
+#define UART_FIFO         2
+#define UART_LINE         3
+#define UART_MODEM        4
+#define UART_STATUS       5
+
+#define LINE_8N1     0x03
+#define LINE_DIVISOR 0x80
+#define STATUS_EMPTY 0x20
+
+/* A character takes 100 us at 115200; a port access about 1 us. */
+#define UART_PATIENCE 100000
+
+static uint16_t uart; /* 0: none */
+
+/* Gives up for good on a UART that is absent (it reads 0xff) or never ready. */
+static void uart_put(uint8_t byte)
+{
+	for (unsigned i = 0; i < UART_PATIENCE; i++) {
+		uint8_t status = cpu_in8(uart + UART_STATUS);
+
+		if (status == 0xff)
+			break;
+		if (status & STATUS_EMPTY) {
+			cpu_out8(uart + UART_DATA, byte);
+			return;
+		}
+	}
+	uart = 0;
+}
+
+static void uart_start(uint16_t port, uint32_t speed)
+{
+	uint32_t divisor = 115200 / speed;
+
+	cpu_out8(port + UART_INTERRUPTS, 0);
+	cpu_out8(port + UART_LINE, LINE_DIVISOR);
+	cpu_out8(port + UART_DIVISOR_LOW, (uint8_t)divisor);
+	cpu_out8(port + UART_DIVISOR_HIGH, (uint8_t)(divisor >> 8));
+	cpu_out8(port + UART_LINE, LINE_8N1);
+	cpu_out8(port + UART_FIFO, 0x07);
+	cpu_out8(port + UART_MODEM, 0x03);
+	uart = port;
+}
+
+/* True if a device path ends in a UART somewhere (UEFI 2.10, 10.3.4.14). */
+static bool path_has_uart(const uint8_t *path, UINTN size)
+{
+	for (UINTN at = 0; size - at >= 4;) {
+		UINTN length = path[at + 2] | (UINTN)path[at + 3] << 8;
+
+		if (path[at] == MESSAGING_DEVICE_PATH && path[at + 1] == MSG_UART_DP)
+			return true;
+		if (length < 4 || length > size - at)
+			return false;
+		at += length;
+	}
+	return false;
+}
+
+/* The variable ConOut lists the devices of the console (UEFI 2.10, 3.3). */
+static bool console_has_uart(void)
+{
+	static CHAR16 name[] = L"ConOut";
+	EFI_GUID global = EFI_GLOBAL_VARIABLE;
+	uint8_t path[1024];
+	UINTN size = sizeof(path);
+
+	return !EFI_ERROR(RT->GetVariable(name, &global, NULL, &size, path)) &&
+	       path_has_uart(path, size);
+}
+
+void console_serial(const struct config *config)
+{
+	if (config->serial_port != 0 && !console_has_uart())
+		uart_start(config->serial_port, config->serial_speed);
+}
+
+/* ---- lines ------------------------------------------------------------------ */
+
+static void put(CHAR16 *line)
+{
+	ST->ConOut->OutputString(ST->ConOut, line);
+	for (; uart && *line; line++)
+		uart_put(*line < 0x80 ? (uint8_t)*line : '?');
+}
+
+static void print(const CHAR16 *format, va_list arguments)
+{
+	/* Text is formatted with \n; the console wants \r\n. */
+	static CHAR16 text[LINE], line[2 * LINE];
+	CHAR16 *out = line;
+
+	UnicodeVSPrint(text, sizeof(text), format, arguments);
+	for (const CHAR16 *c = text; *c; c++) {
+		if (*c == L'\n')
+			*out++ = L'\r';
+		*out++ = *c;
+	}
+	*out = 0;
+	put(line);
+}
+
+void console_print(const CHAR16 *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	print(format, arguments);
+	va_end(arguments);
+}
+
+void console_fail(const char *subject, const CHAR16 *format, ...)
+{
+	va_list arguments;
+
+	console_print(L"hoist: %a: ", subject);
+	va_start(arguments, format);
+	print(format, arguments);
+	va_end(arguments);
+	console_print(L"\n");
+}
+
+/* What the input says, made fit for a terminal and cut to a length. */
+static void quote(char *ret_text, size_t room, const char *text, uint32_t length)
+{
+	size_t n = 0;
+
+	for (; n < length && n + 1 < room; n++)
+		ret_text[n] = (char)(text[n] >= 0x20 && text[n] < 0x7f ? text[n] : '?');
+	ret_text[n] = 0;
+}
+
+void console_error(const char *subject, const struct loader_error *error)
+{
+	char value[80];
+
+	console_print(L"hoist: %a: %a", subject, error->where);
+	if (error->index != LOADER_NO_INDEX)
+		console_print(L" %d", error->index);
+	if (error->text) {
+		quote(value, sizeof(value), error->text, error->text_length);
+		console_print(L": %a is \"%a\"", error->field, value);
+	} else {
+		console_print(L": %a is 0x%lx", error->field, error->value);
+	}
+	console_print(L", expected %a: %a\n", error->expected, loader_strerror(error->status));
+}
+
+/* ---- waiting ---------------------------------------------------------------- */
+
+void console_wait(unsigned seconds)
+{
+	EFI_EVENT events[2] = { NULL, NULL };
+	UINTN index;
+
+	if (!ST->ConIn || !ST->ConIn->WaitForKey ||
+	    EFI_ERROR(BS->CreateEvent(EVT_TIMER, 0, NULL, NULL, &events[1])))
+		return;
+	events[0] = ST->ConIn->WaitForKey;
+	console_print(L"hoist: press a key to return to the firmware\n");
+	ST->ConIn->Reset(ST->ConIn, FALSE);
+	if (!EFI_ERROR(BS->SetTimer(events[1], TimerRelative, seconds * 10000000ull)))
+		BS->WaitForEvent(2, events, &index);
+	BS->CloseEvent(events[1]);
+}

@@ -1,0 +1,138 @@
+#include "efi/display.h"
+
+#include "efi/console.h"
+
+typedef EFI_GRAPHICS_OUTPUT_PROTOCOL gop_t;
+typedef EFI_GRAPHICS_OUTPUT_MODE_INFORMATION gop_info;
+
+static gop_t *find_gop(void)
+{
+	EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
+	void *gop;
+
+	/* That of the console where there are several; else the first. */
+	if (ST->ConsoleOutHandle &&
+	    !EFI_ERROR(BS->HandleProtocol(ST->ConsoleOutHandle, &guid, &gop)))
+		return gop;
+	return EFI_ERROR(BS->LocateProtocol(&guid, NULL, &gop)) ? NULL : gop;
+}
+
+static bool has_pixels(const gop_info *info)
+{
+	return info->PixelFormat != PixelBltOnly;
+}
+
+/* The mode of that size, one with a framebuffer; gop->Mode->MaxMode if there is none. */
+static UINT32 find_mode(gop_t *gop, uint32_t width, uint32_t height)
+{
+	UINT32 mode = 0;
+	bool found = false;
+
+	while (mode < gop->Mode->MaxMode && !found) {
+		gop_info *info;
+		UINTN size;
+
+		if (!EFI_ERROR(gop->QueryMode(gop, mode, &size, &info))) {
+			found = info->HorizontalResolution == width &&
+				info->VerticalResolution == height && has_pixels(info);
+			BS->FreePool(info);
+		}
+		mode += !found;
+	}
+	return mode;
+}
+
+static bool set_mode(struct boot *boot, gop_t *gop)
+{
+	uint32_t width = boot->config.width, height = boot->config.height;
+	UINT32 mode = find_mode(gop, width, height);
+
+	if (mode == gop->Mode->MaxMode) {
+		console_fail("configuration",
+			     L"resolution is %dx%d, expected one of the display's %d modes", width,
+			     height, mode);
+		return boot_fail(boot, EFI_UNSUPPORTED);
+	}
+	if (mode == gop->Mode->Mode)
+		return true;
+
+	EFI_STATUS status = gop->SetMode(gop, mode);
+
+	if (!EFI_ERROR(status))
+		return true;
+	console_fail("configuration", L"resolution %dx%d: SetMode is \"%r\"", width, height,
+		     status);
+	return boot_fail(boot, status);
+}
+
+static void set_masks(struct hoist_framebuffer *fb, uint32_t red, uint32_t green, uint32_t blue)
+{
+	fb->red_mask = red;
+	fb->green_mask = green;
+	fb->blue_mask = blue;
+}
+
+/* Bits of a pixel: up to the highest that any mask has. */
+static uint32_t pixel_bits(const EFI_PIXEL_BITMASK *masks)
+{
+	uint32_t all = masks->RedMask | masks->GreenMask | masks->BlueMask | masks->ReservedMask;
+
+	return all ? 32 - (uint32_t)__builtin_clz(all) : 0;
+}
+
+/* False for a display that can only be drawn on by the firmware. */
+static bool describe(const gop_t *gop, struct hoist_framebuffer *ret_fb)
+{
+	const gop_info *info = gop->Mode->Info;
+	struct hoist_framebuffer fb = { .address = gop->Mode->FrameBufferBase,
+					.size = gop->Mode->FrameBufferSize,
+					.width = info->HorizontalResolution,
+					.height = info->VerticalResolution,
+					.bits_per_pixel = 32 };
+
+	switch (info->PixelFormat) {
+	case PixelRedGreenBlueReserved8BitPerColor:
+		fb.format = HOIST_PIXELS_RGB;
+		set_masks(&fb, 0x0000ff, 0x00ff00, 0xff0000);
+		break;
+	case PixelBlueGreenRedReserved8BitPerColor:
+		fb.format = HOIST_PIXELS_BGR;
+		set_masks(&fb, 0xff0000, 0x00ff00, 0x0000ff);
+		break;
+	case PixelBitMask:
+		fb.format = HOIST_PIXELS_MASK;
+		fb.bits_per_pixel = pixel_bits(&info->PixelInformation);
+		set_masks(&fb, info->PixelInformation.RedMask, info->PixelInformation.GreenMask,
+			  info->PixelInformation.BlueMask);
+		break;
+	case PixelBltOnly:
+	case PixelFormatMax:
+	default:
+		return false;
+	}
+	fb.pitch = info->PixelsPerScanLine * (fb.bits_per_pixel / 8);
+	*ret_fb = fb;
+	return fb.address != 0 && fb.size != 0;
+}
+
+bool display_choose(struct boot *boot)
+{
+	struct hoist_framebuffer *fb = &boot->source.info.framebuffer;
+	gop_t *gop = find_gop();
+
+	if (gop && boot->config.width != 0 && !set_mode(boot, gop))
+		return false;
+	if (gop && describe(gop, fb)) {
+		boot->devices[0] = (struct layout_device){
+			.extent = { fb->address, fb->size },
+			.cache = HOIST_CACHE_WC,
+		};
+		boot->request.device_count = 1;
+		return true;
+	}
+	if (!boot->choice.framebuffer)
+		return true;
+	console_fail("kernel",
+		     L"option note: framebuffer is required, expected a display that has one");
+	return boot_fail(boot, EFI_UNSUPPORTED);
+}
