@@ -1,0 +1,216 @@
+# hoist: `make help` lists the targets. All output goes under build/.
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+SHELL = /bin/bash
+.SHELLFLAGS = -euc
+
+B = build
+CC = gcc
+CLANG = clang
+LD = ld
+PYTHON = python3
+
+.PHONY: help
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/    make \1\t\2/p' Makefile | expand -t 24
+	@echo
+	@echo '    make run KERNEL=file CMDLINE="..." INITRD=file MEM=2G CPU=qemu64 GUI=1'
+	@echo '    make fuzz SECONDS=60        make boot CASES="words of their names"'
+
+# ---- the machine: everything is a Debian package ------------------------------------
+
+PACKAGES = gcc make python3 gnu-efi ovmf qemu-system-x86 mtools dosfstools gdisk xorriso \
+	clang libclang-rt-14-dev
+LINT_PACKAGES = clang-format clang-tidy cppcheck
+
+# Installs what is missing, as root or through sudo; else says what to type.
+define require
+	@missing=; \
+	for p in $(1); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || \
+			missing="$$missing $$p"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	install="apt-get update && apt-get install -y --no-install-recommends$$missing"; \
+	echo "installing:$$missing"; \
+	if [ "$$(id -u)" = 0 ]; then DEBIAN_FRONTEND=noninteractive sh -c "$$install" >/dev/null; \
+	elif sudo -n true 2>/dev/null; then sudo sh -c "$$install" >/dev/null; \
+	else echo "please type:  sudo sh -c '$$install'"; exit 1; fi
+endef
+
+.PHONY: packages lint-packages
+packages:
+	$(call require,$(PACKAGES))
+	@mkdir -p $(B) && printf '*\n' >$(B)/.gitignore
+
+lint-packages: packages
+	$(call require,$(LINT_PACKAGES))
+
+# ---- the same sources, three builds: firmware, host with sanitizers, fuzzer ---------------
+
+PAGING = $(wildcard paging/*.c)
+LOADER = $(wildcard loader/*.c)
+EFI = $(wildcard efi/*.c)
+CORE = $(PAGING) $(LOADER)
+
+WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wstrict-prototypes \
+	-Wmissing-prototypes -Wswitch-enum -Wvla -Wcast-align -Wwrite-strings -Werror
+DEPS = -MMD -MP
+
+# ---- hoist.efi -----------------------------------------------------------------------------
+
+FREESTANDING = -std=gnu11 -ffreestanding -fpic -fshort-wchar -mno-red-zone -mgeneral-regs-only \
+	-fno-stack-protector -fvisibility=hidden -fno-asynchronous-unwind-tables \
+	-ffunction-sections -fdata-sections -I.
+# paging/ for speed, the rest for size. No gnu-efi on the include path of paging/ and loader/.
+CORE_CFLAGS = $(FREESTANDING) $(if $(filter paging/%,$<),-O2,-Os) -g
+GNU_EFI = -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
+EFI_CFLAGS = $(FREESTANDING) -Os -g $(GNU_EFI)
+
+EFI_OBJECTS = $(patsubst %,$(B)/efi/%.o,$(EFI) $(CORE) loader/switch.S)
+
+$(B)/efi/efi/%.o: efi/% | packages
+	@mkdir -p $(@D)
+	@$(CC) $(EFI_CFLAGS) $(WARNINGS) $(DEPS) -c $< -o $@
+
+$(B)/efi/%.o: % | packages
+	@mkdir -p $(@D)
+	@$(CC) $(CORE_CFLAGS) $(WARNINGS) $(DEPS) -c $< -o $@
+
+$(B)/hoist.so: $(EFI_OBJECTS) efi/hoist.lds
+	@$(LD) -nostdlib -shared -Bsymbolic --no-undefined --gc-sections --fatal-warnings \
+		-z noexecstack -T efi/hoist.lds /usr/lib/crt0-efi-x86_64.o $(EFI_OBJECTS) \
+		-L/usr/lib -lefi -lgnuefi -o $@
+
+$(B)/hoist.efi: $(B)/hoist.so efi/nxcompat.py
+	@objcopy -j .text -j .reloc -j .rodata -j .data -j .dynamic -j .rela -j .dynsym -j .dynstr \
+		--target efi-app-x86_64 --subsystem=10 --section-alignment=4096 $< $@
+	@$(PYTHON) efi/nxcompat.py $@
+	@echo "$@: $$(stat -c %s $@) bytes"
+
+include tests/kernels/kernels.mk
+$(KERNEL_ELF): | packages
+
+# ---- boot it ---------------------------------------------------------------------------------
+
+KERNEL ?= $(B)/kernels/demo.elf
+# The demo kernel leaves QEMU only if it is told that it runs there.
+CMDLINE ?= $(if $(filter $(B)/kernels/demo.elf,$(KERNEL)),qemu-exit)
+INITRD ?=
+MEM ?= 256M
+CPU ?= max
+GUI ?=
+OVMF = /usr/share/OVMF
+
+# A volume with hoist, the kernel and a configuration for it.
+.PHONY: esp
+esp: $(B)/hoist.efi $(KERNEL)
+	@rm -rf $(B)/esp && mkdir -p $(B)/esp/EFI/BOOT $(B)/esp/boot
+	@cp $(B)/hoist.efi $(B)/esp/EFI/BOOT/BOOTX64.EFI
+	@cp startup.nsh $(B)/esp/
+	@cp $(KERNEL) $(B)/esp/boot/kernel.elf
+	@printf '%s\n' 'kernel = \boot\kernel.elf' 'cmdline = $(CMDLINE)' >$(B)/esp/hoist.conf
+ifneq ($(INITRD),)
+	@cp $(INITRD) $(B)/esp/boot/initrd
+	@echo 'module = \boot\initrd' >>$(B)/esp/hoist.conf
+endif
+
+QEMU = qemu-system-x86_64 -nodefaults -machine q35 -accel tcg -cpu $(CPU) -m $(MEM) -no-reboot \
+	-nic none -serial mon:stdio -display $(if $(GUI),gtk,none) $(if $(GUI),-device VGA) \
+	-device isa-debug-exit,iobase=0xf4,iosize=4 \
+	-drive if=pflash,format=raw,unit=0,readonly=on,file=$(OVMF)/OVMF_CODE_4M.fd \
+	-drive if=pflash,format=raw,unit=1,file=$(B)/vars.fd
+
+.PHONY: run
+run: esp ## boot the demo kernel (or KERNEL=...) in QEMU, serial console on the terminal
+	@cp $(OVMF)/OVMF_VARS_4M.fd $(B)/vars.fd
+	@$(QEMU) -drive format=raw,if=none,id=esp,file=fat:rw:$(B)/esp \
+		-device virtio-blk-pci,drive=esp,bootindex=1 || \
+		{ status=$$?; [ $$status = 33 ] || exit $$status; }
+
+.PHONY: image iso
+image: esp ## build/hoist.img: a GPT disk to write to a USB stick
+	@efi/mkimage.sh disk $(B)/hoist.img $(B)/esp
+	@echo "$(B)/hoist.img"
+
+iso: esp ## build/hoist.iso: boots as a CD and, written to one, as a stick
+	@efi/mkimage.sh iso $(B)/hoist.iso $(B)/esp
+	@echo "$(B)/hoist.iso"
+
+# ---- tests on the host ------------------------------------------------------------------------
+
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
+HOST_CFLAGS = -std=gnu11 -g -O1 -I. $(SANITIZE)
+FAKE_LAYOUT = -DPTE_LAYOUT='"tests/fake/pte_fake.h"'
+
+# Programs of the layout of x86-64, and those of the fake one.
+FAKE_ONLY = $(wildcard tests/property/exhaust_pt.c)
+BOTH_LAYOUTS = tests/unit/test_pte.c
+HOST_TESTS = $(filter-out $(FAKE_ONLY),$(wildcard tests/unit/*.c tests/property/*.c))
+HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) \
+	$(patsubst tests/%.c,$(B)/fake/%,$(FAKE_ONLY) $(BOTH_LAYOUTS))
+
+HOST_LIB = $(patsubst %.c,$(B)/host/%.o,$(CORE) $(wildcard tests/fake/*.c))
+FAKE_LIB = $(patsubst %.c,$(B)/fake/%.o,$(PAGING) tests/fake/space.c)
+
+$(B)/host/%.o: %.c | packages
+	@mkdir -p $(@D)
+	@$(CLANG) $(HOST_CFLAGS) $(WARNINGS) $(DEPS) -c $< -o $@
+
+$(B)/fake/%.o: %.c | packages
+	@mkdir -p $(@D)
+	@$(CLANG) $(HOST_CFLAGS) $(FAKE_LAYOUT) $(WARNINGS) $(DEPS) -c $< -o $@
+
+$(B)/host/%: $(B)/host/tests/%.o $(HOST_LIB)
+	@mkdir -p $(@D)
+	@$(CLANG) $(SANITIZE) $^ -o $@
+
+$(B)/fake/%: $(B)/fake/tests/%.o $(FAKE_LIB)
+	@mkdir -p $(@D)
+	@$(CLANG) $(SANITIZE) $^ -o $@
+
+.SECONDARY:
+
+BOOT_FILES = $(B)/hoist.efi $(KERNEL_ELF) $(KERNEL_BAD)
+
+.PHONY: test check boot
+test: $(HOST_PROGRAMS) $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) --alone "$(PYTHON) tests/boot/boot.py"
+
+check: $(HOST_PROGRAMS) ## the host part of the tests
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS)
+
+boot: $(BOOT_FILES) ## the QEMU part of the tests
+	@$(PYTHON) tests/boot/boot.py $(CASES)
+
+# ---- fuzzing, coverage --------------------------------------------------------------------------
+
+SECONDS ?= 60
+FUZZ_PROGRAMS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
+FUZZ_CFLAGS = -std=gnu11 -g -O1 -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+
+$(B)/fuzz/%: tests/fuzz/%.c $(CORE) tests/fake/space.c | packages
+	@mkdir -p $(@D)
+	@$(CLANG) $(FUZZ_CFLAGS) $(WARNINGS) $< $(CORE) tests/fake/space.c -o $@
+
+.PHONY: fuzz
+fuzz: $(FUZZ_PROGRAMS) ## libFuzzer targets, SECONDS=n each
+	@for f in $(FUZZ_PROGRAMS); do echo "== $$f"; mkdir -p $$f.corpus; \
+		$$f -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=$(B)/fuzz/ \
+			$$f.corpus 2>&1 | tail -n 12; done
+
+# ---- style ----------------------------------------------------------------------------------------
+
+SOURCES = $(wildcard */*.c */*.h tests/*/*.c tests/*/*.h tests/kernels/lib/*.c tests/kernels/lib/*.h)
+PURE_CFLAGS = -std=gnu11 -ffreestanding -I.
+
+.PHONY: format lint
+format: lint-packages ## clang-format everything
+	@clang-format -i $(SOURCES)
+
+lint: lint-packages $(B)/hoist.efi $(KERNEL_ELF) ## all static checks
+	@.ci/lint
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
