@@ -36,6 +36,8 @@ static bool start(struct boot *boot, EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 	BS->SetWatchdogTimer(0, 0, 0, NULL);
 	boot->request.cpu = cpu_detect();
 	boot->status = BS->HandleProtocol(image, &guid, (void **)&boot->loaded);
+	if (EFI_ERROR(boot->status))
+		console_fail("firmware", L"loaded image: HandleProtocol is \"%r\"", boot->status);
 	return !EFI_ERROR(boot->status);
 }
 

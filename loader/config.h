@@ -82,7 +82,7 @@ void config_init(struct config *ret_config);
  * On failure *config is unchanged, text may not be, and *ret_error has the line
  * (counted from 1; for load options the word) in `index`, the key in `field`.
  *
- *   CONFIG    no '=', no key, unknown key, a key twice, invalid UTF-8 or a NUL
+ *   CONFIG    no '=', no key, unknown key, a key twice, an open quote, invalid UTF-8 or a NUL
  *   VALUE     a value that the key does not take
  *   CAPACITY  more modules than CONFIG_MAX_MODULES
  */

@@ -5,8 +5,14 @@
  *
  * An image is one contiguous block of whole pages. Its segments may come in
  * any order and leave holes; empty ones do not count. A page belongs to the
- * segments in it, which must agree about its rights; PT_GNU_RELRO pages become
- * read-only. Pages of no segment belong to the block and are not mapped.
+ * segments in it, which must agree about its rights; whole pages of
+ * PT_GNU_RELRO become read-only, both its ends rounded down (its first page
+ * only if no segment has bytes before it there). Pages of no segment belong to
+ * the block and are not mapped.
+ *
+ *	elf.c        headers, segments, ranges; loading
+ *	elf_reloc.c  the dynamic section and relocations
+ *	elf_note.c   notes
  */
 #ifndef LOADER_ELF_H
 #define LOADER_ELF_H
@@ -49,8 +55,9 @@ struct elf_image {
 	uint64_t file_size;
 
 	uint64_t virt;      /* first page */
-	uint64_t size;      /* whole pages */
-	uint64_t alignment; /* largest p_align, at least 4096: of the physical address too */
+	uint64_t size;      /* whole pages; virt + size may be 2^64, that is 0 */
+	uint64_t alignment; /* largest p_align, at least 4096: the physical address must be
+			       congruent to `virt` modulo this */
 	uint64_t slide;     /* what was added to every linked address */
 	uint64_t entry;
 
@@ -74,7 +81,7 @@ struct elf_image {
  *   TRUNCATED    the file ends inside a header, table or segment
  *   FORMAT       no ELF64, wrong version or header sizes, no PT_LOAD, two PT_TLS ...
  *   MACHINE      e_machine is not x86-64, or the data is not little endian
- *   UNSUPPORTED  e_type is neither ET_EXEC nor ET_DYN, PT_INTERP, DT_NEEDED, DT_TEXTREL is fine
+ *   UNSUPPORTED  e_type is neither ET_EXEC nor ET_DYN, PT_INTERP, DT_NEEDED
  *   ALIGNMENT    p_align no power of two, p_offset and p_vaddr not congruent to it,
  *                or larger than 1 GiB
  *   OVERLAP      two segments share bytes, or p_filesz > p_memsz

@@ -51,17 +51,25 @@ static bool place_in_region(const struct memmap_region *region, const struct wis
 		base = in_phase(wish, align_down(last, boundary) - wish->size);
 	if (base < region->base || base > highest)
 		return false;
+	if (base == 0) /* says in many places that there is nothing */
+		return false;
 	if (boundary && (base ^ (base + (wish->size - 1))) >= boundary)
 		return false;
 	*ret_base = base;
 	return true;
 }
 
-/*
- * The highest address in `free` where the block fits. What lies above it in the
- * same region is given up: this is a planning copy, and the gap is smaller than
- * the alignment.
- */
+/* Of what is left on both sides of a block, the larger: the other is a gap of its alignment. */
+static void cut_off(struct memmap_region *region, uint64_t base, uint64_t size)
+{
+	uint64_t below = base - region->base, above = region->size - below - size;
+
+	if (above > below)
+		region->base = base + size;
+	region->size = above > below ? above : below;
+}
+
+/* The highest address in `free` where the block fits, which is then cut off. */
 static bool place_within(struct memmap *free, const struct wish *wish, uint64_t boundary,
 			 uint64_t *ret_base)
 {
@@ -71,7 +79,7 @@ static bool place_within(struct memmap *free, const struct wish *wish, uint64_t 
 		if (r->kind != HOIST_MEMORY_USABLE || r->size < wish->size ||
 		    !place_in_region(r, wish, boundary, ret_base))
 			continue;
-		r->size = *ret_base - r->base;
+		cut_off(r, *ret_base, wish->size);
 		return true;
 	}
 	return false;
@@ -91,12 +99,18 @@ static bool place(struct memmap *free, uint64_t size, uint64_t align, uint64_t p
 	return true;
 }
 
+/* Stands for all sums that are not less: a file system can announce any size. */
+#define MODULES_MAX (UINT64_C(1) << 56)
+
 static uint64_t modules_size(const struct layout_request *request)
 {
 	uint64_t size = 0;
 
-	for (uint32_t i = 0; i < request->module_count; i++)
+	for (uint32_t i = 0; i < request->module_count; i++) {
+		if (request->module_sizes[i] >= MODULES_MAX - size)
+			return MODULES_MAX;
 		size += whole_pages(request->module_sizes[i]);
+	}
 	return size;
 }
 
@@ -129,7 +143,9 @@ static enum loader_status place_apart(const struct layout_request *request, stru
 	static const char expected[] = "as many bytes of free memory in one piece";
 	uint64_t kernel = request->kernel->size, modules = modules_size(request);
 
-	if (!place(free, kernel, align, request->kernel->virt, &layout->kernel))
+	if (!place(free, kernel, align, request->kernel->virt, &layout->kernel) &&
+	    !place(free, kernel, request->kernel->alignment, request->kernel->virt,
+		   &layout->kernel))
 		return fail(ret_error, LOADER_ERR_MEMORY, "kernel image", kernel, expected);
 	if (!place(free, modules, PAGE, 0, &layout->modules))
 		return fail(ret_error, LOADER_ERR_MEMORY, "modules", modules, expected);
@@ -396,16 +412,19 @@ static enum loader_status check_windows(const struct layout_request *request,
 {
 	const struct elf_image *kernel = request->kernel;
 	const struct span *highest = list->count ? &list->spans[list->count - 1] : NULL;
-	uint64_t end = highest ? highest->base + highest->size : 0;
+	uint64_t last = highest ? highest->base + (highest->size - 1) : 0;
 	uint64_t lower_half = UINT64_C(1) << (request->cpu.levels == 5 ? 56 : 47);
 
-	if (request->identity && end > lower_half)
-		return fail(ret_error, LOADER_ERR_ADDRESS, "end of memory", end,
+	if (request->stack_size > LAYOUT_STACK_WINDOW_SIZE - 2 * PAGE)
+		return fail(ret_error, LOADER_ERR_ADDRESS, "stack", request->stack_size,
+			    "inside its window, with a guard page on both sides");
+	if (request->identity && last >= lower_half)
+		return fail(ret_error, LOADER_ERR_ADDRESS, "last byte of memory", last,
 			    "inside the lower half, or identity = off");
-	if (end > LAYOUT_STACK_WINDOW - layout->direct_map)
-		return fail(ret_error, LOADER_ERR_ADDRESS, "end of memory", end,
+	if (last >= LAYOUT_STACK_WINDOW - layout->direct_map)
+		return fail(ret_error, LOADER_ERR_ADDRESS, "last byte of memory", last,
 			    "inside the window of the direct map");
-	if (ranges_meet(kernel->virt, kernel->size, layout->direct_map, end))
+	if (ranges_meet(kernel->virt, kernel->size, layout->direct_map, last + 1))
 		return fail(ret_error, LOADER_ERR_ADDRESS, "kernel", kernel->virt,
 			    "linked above the direct map");
 	if (ranges_meet(kernel->virt, kernel->size, LAYOUT_STACK_WINDOW, LAYOUT_STACK_WINDOW_SIZE))

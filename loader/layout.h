@@ -15,8 +15,8 @@
  *	                 |                  | offset
  *	                 +------------------+
  *	ffffffff00000000 | stack window     | guard, stack, guard
- *	ffffffff40000000 +------------------+
- *	ffffffff80000000 | kernel, usually  | R-X, R--, RW-      --> the image
+ *	ffffffff80000000 +------------------+
+ *	                 | kernel, usually  | R-X, R--, RW-      --> the image
  *	                 +------------------+
  *
  * (with five levels the direct map begins at ff00000000000000). No alias is
@@ -40,7 +40,7 @@
 #define LAYOUT_DIRECT_MAP_4      UINT64_C(0xffff800000000000)
 #define LAYOUT_DIRECT_MAP_5      UINT64_C(0xff00000000000000)
 #define LAYOUT_STACK_WINDOW      UINT64_C(0xffffffff00000000)
-#define LAYOUT_STACK_WINDOW_SIZE UINT64_C(0x40000000)
+#define LAYOUT_STACK_WINDOW_SIZE UINT64_C(0x80000000)
 
 struct layout_extent {
 	uint64_t base;

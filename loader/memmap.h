@@ -7,11 +7,11 @@
  * region.
  *
  * Rules, in this order:
- *  1. An empty region does not count. A region that would pass 2^64 ends there
- *     (its last, incomplete page is dropped).
- *  2. Usable memory (MEMMAP usable kinds: memmap_is_free()) is rounded inwards
- *     to whole pages, and vanishes if none is left; every other kind outwards.
- *  3. Where regions overlap, the kind higher in the list of enum memmap_rank
+ *  1. An empty region does not count. A region that would pass 2^64 ends one
+ *     page before it. A number that is no kind counts as reserved.
+ *  2. Usable memory (memmap_is_free()) is rounded inwards to whole pages, and
+ *     vanishes if none is left; every other kind outwards.
+ *  3. Where regions overlap, the kind higher in enum memmap_rank (memmap.c)
  *     wins, whatever the order of input; what is left of the loser survives as
  *     one or two regions.
  *  4. Where regions of the same kind overlap, their attributes are intersected.

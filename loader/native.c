@@ -12,7 +12,7 @@ struct option {
 };
 
 #define OPTION_SIZE 16
-#define STACK_MAX   UINT64_C(0x3fffe000) /* what fits the stack window between its guards */
+#define STACK_MAX   UINT64_C(0x40000000) /* as the key stack allows */
 
 static uint32_t read32(const uint8_t *bytes)
 {
@@ -55,8 +55,7 @@ static enum loader_status choose_stack(const struct option *option, const struct
 				       struct native_choice *choice, struct loader_error *ret_error)
 {
 	if (option->value == 0 || option->value > STACK_MAX)
-		return refuse(ret_error, LOADER_ERR_VALUE, option, "stack size",
-			      "1 to 0x3fffe000 bytes");
+		return refuse(ret_error, LOADER_ERR_VALUE, option, "stack size", "1 byte to 1 GiB");
 	if (!(config->given & CONFIG_STACK))
 		choice->stack_size = align_up(option->value, HOIST_PAGE_SIZE);
 	else if ((option->flags & HOIST_REQUIRED) && config->stack_size < option->value)

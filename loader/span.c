@@ -1,6 +1,23 @@
 #include "loader/span.h"
 
-#include "paging/addr.h"
+#include "loader/hoist.h"
+
+/*
+ * Inside, places are numbers of pages: the end of the last page of the address
+ * space is one of them, while 2^64 is no uint64_t.
+ */
+#define PAGE      ((uint64_t)HOIST_PAGE_SIZE)
+#define PAGES_ALL ((UINT64_MAX / PAGE) + 1)
+
+static uint64_t first_page(const struct span *span)
+{
+	return span->base / PAGE;
+}
+
+static uint64_t end_page(const struct span *span)
+{
+	return first_page(span) + span->size / PAGE;
+}
 
 bool span_add(struct span_list *list, struct span span)
 {
@@ -23,26 +40,26 @@ bool span_add(struct span_list *list, struct span span)
 struct span_reader {
 	const struct span_list *in;
 	size_t next;
-	uint64_t from; /* nothing below it is wanted any more */
+	uint64_t from; /* page: nothing below it is wanted any more */
 };
 
-/* Adds what the reader has left below `end`. */
+/* Adds what the reader has left below page `end`. */
 static bool copy_below(struct span_reader *reader, uint64_t end, struct span_list *out)
 {
 	for (; reader->next < reader->in->count; reader->next++) {
 		struct span span = reader->in->spans[reader->next];
-		uint64_t last = span.base + (span.size - 1);
+		uint64_t first = first_page(&span), span_end = end_page(&span);
 
-		if (last < reader->from)
+		if (span_end <= reader->from)
 			continue;
-		if (span.base >= end)
+		if (first >= end)
 			return true;
-		if (span.base < reader->from) {
-			span.size -= reader->from - span.base;
-			span.base = reader->from;
+		if (first < reader->from) {
+			span.size = (span_end - reader->from) * PAGE;
+			span.base = reader->from * PAGE;
 		}
-		if (last >= end) {
-			span.size = end - span.base;
+		if (span_end > end) {
+			span.size = end * PAGE - span.base;
 			return span_add(out, span);
 		}
 		if (!span_add(out, span))
@@ -60,9 +77,9 @@ bool span_overlay(const struct span_list *in, const struct span *over, size_t co
 	for (size_t i = 0; i < count; i++) {
 		if (over[i].size == 0)
 			continue;
-		if (!copy_below(&reader, over[i].base, out) || !span_add(out, over[i]))
+		if (!copy_below(&reader, first_page(&over[i]), out) || !span_add(out, over[i]))
 			return false;
-		reader.from = over[i].base + over[i].size;
+		reader.from = end_page(&over[i]);
 	}
-	return copy_below(&reader, UINT64_MAX, out);
+	return copy_below(&reader, PAGES_ALL, out);
 }
