@@ -44,7 +44,7 @@ struct hoist_list {
 	uint32_t stride;
 };
 
-/* Bytes, with a NUL after them that `length` does not count. */
+/* Bytes, with a NUL after them that `length` does not count; the empty string too. */
 struct hoist_string {
 	uint64_t address;
 	uint64_t length;

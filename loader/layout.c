@@ -415,9 +415,6 @@ static enum loader_status check_windows(const struct layout_request *request,
 	uint64_t last = highest ? highest->base + (highest->size - 1) : 0;
 	uint64_t lower_half = UINT64_C(1) << (request->cpu.levels == 5 ? 56 : 47);
 
-	if (request->stack_size > LAYOUT_STACK_WINDOW_SIZE - 2 * PAGE)
-		return fail(ret_error, LOADER_ERR_ADDRESS, "stack", request->stack_size,
-			    "inside its window, with a guard page on both sides");
 	if (request->identity && last >= lower_half)
 		return fail(ret_error, LOADER_ERR_ADDRESS, "last byte of memory", last,
 			    "inside the lower half, or identity = off");
