@@ -79,13 +79,13 @@ $(B)/efi/%.o: % | packages
 	@mkdir -p $(@D)
 	@$(CC) $(CORE_CFLAGS) $(WARNINGS) $(DEPS) -c $< -o $@
 
-$(B)/hoist.so: $(EFI_OBJECTS) efi/hoist.lds
+$(B)/hoist.so: $(EFI_OBJECTS) efi/hoist.lds Makefile
 	@$(LD) -nostdlib -shared -Bsymbolic --no-undefined --gc-sections --fatal-warnings \
 		-z noexecstack -T efi/hoist.lds /usr/lib/crt0-efi-x86_64.o $(EFI_OBJECTS) \
 		-L/usr/lib -lefi -lgnuefi -o $@
 
 $(B)/hoist.efi: $(B)/hoist.so efi/nxcompat.py
-	@objcopy -j .text -j .reloc -j .rodata -j .data -j .dynamic -j .rela -j .dynsym -j .dynstr \
+	@objcopy -j .text -j .reloc -j .rodata -j .data -j .dynamic -j .rela \
 		--target efi-app-x86_64 --subsystem=10 --section-alignment=4096 $< $@
 	@$(PYTHON) efi/nxcompat.py $@
 	@echo "$@: $$(stat -c %s $@) bytes"
@@ -191,9 +191,16 @@ SECONDS ?= 60
 FUZZ_PROGRAMS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 FUZZ_CFLAGS = -std=gnu11 -g -O1 -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 
-$(B)/fuzz/%: tests/fuzz/%.c $(CORE) tests/fake/space.c | packages
+FUZZ_SOURCES = $(CORE) tests/fake/space.c tests/fake/sdm.c
+
+$(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES) | packages
 	@mkdir -p $(@D)
-	@$(CLANG) $(FUZZ_CFLAGS) $(WARNINGS) $< $(CORE) tests/fake/space.c -o $@
+	@$(CLANG) $(FUZZ_CFLAGS) $(WARNINGS) $< $(FUZZ_SOURCES) -o $@
+
+# Tables of four entries: a few bytes of input reach every corner of the core.
+$(B)/fuzz/fuzz_pt: tests/fuzz/fuzz_pt.c $(PAGING) tests/fake/space.c tests/fake/pte_fake.h | packages
+	@mkdir -p $(@D)
+	@$(CLANG) $(FUZZ_CFLAGS) $(FAKE_LAYOUT) $(WARNINGS) $(filter %.c,$^) -o $@
 
 .PHONY: fuzz
 fuzz: $(FUZZ_PROGRAMS) ## libFuzzer targets, SECONDS=n each

@@ -86,11 +86,15 @@ static EFI_STATUS open_on_own(const struct boot *boot, struct file *ret_file)
 	return status;
 }
 
-/* The first volume that has one; where none has, the first is the boot volume if
-   hoist's own place has no files. */
+/*
+ * The first volume that has one, at its root or where removable media keep
+ * their image; where none has, the first is the boot volume if hoist's own
+ * place has no files.
+ */
 static EFI_STATUS open_elsewhere(struct boot *boot, bool own_is_volume, struct file *ret_file)
 {
-	static const char root[] = "\\";
+	static const char root[] = "\\", boot_path[] = "\\EFI\\BOOT\\";
+	struct config_text removable = { boot_path, sizeof(boot_path) - 1 };
 	EFI_HANDLE *handles;
 	UINTN count;
 	EFI_STATUS status = file_volumes(&count, &handles);
@@ -100,15 +104,50 @@ static EFI_STATUS open_elsewhere(struct boot *boot, bool own_is_volume, struct f
 	status = EFI_NOT_FOUND;
 	if (!own_is_volume && count > 0)
 		boot->volume = handles[0];
-	for (UINTN i = 0; i < count; i++) {
+	for (UINTN i = 0; i < count && EFI_ERROR(status); i++) {
 		status = open_in(handles[i], (struct config_text){ root, 1 }, ret_file);
 		if (EFI_ERROR(status))
-			continue;
-		boot->volume = handles[i];
-		break;
+			status = open_in(handles[i], removable, ret_file);
+		if (!EFI_ERROR(status))
+			boot->volume = handles[i];
 	}
 	BS->FreePool(handles);
 	return status;
+}
+
+/* A fast boot may leave disks without their drivers (UEFI 2.10, 7.3.12). */
+static void connect_all(void)
+{
+	EFI_HANDLE *handles;
+	UINTN count;
+
+	if (EFI_ERROR(BS->LocateHandleBuffer(AllHandles, NULL, NULL, &count, &handles)))
+		return;
+	for (UINTN i = 0; i < count; i++)
+		BS->ConnectController(handles[i], NULL, NULL, TRUE);
+	BS->FreePool(handles);
+}
+
+static bool has_default_kernel(const struct boot *boot)
+{
+	struct file file;
+
+	if (EFI_ERROR(file_open_on(boot->volume, boot->config.kernel, &file)))
+		return false;
+	file_close(&file);
+	return true;
+}
+
+static EFI_STATUS open_config(struct boot *boot, bool own_is_volume, struct file *ret_file)
+{
+	EFI_STATUS status = own_is_volume ? open_on_own(boot, ret_file) : EFI_NOT_FOUND;
+
+	if (EFI_ERROR(status))
+		status = open_elsewhere(boot, own_is_volume, ret_file);
+	if (!EFI_ERROR(status) || has_default_kernel(boot))
+		return status;
+	connect_all();
+	return open_elsewhere(boot, own_is_volume, ret_file);
 }
 
 static bool is_volume(EFI_HANDLE handle)
@@ -213,11 +252,7 @@ bool settings_read(struct boot *boot)
 	config_init(&boot->config);
 	boot->volume = boot->loaded->DeviceHandle;
 
-	EFI_STATUS status = own_is_volume ? open_on_own(boot, &file) : EFI_NOT_FOUND;
-
-	if (EFI_ERROR(status))
-		status = open_elsewhere(boot, own_is_volume, &file);
-	if (!EFI_ERROR(status) && !parse_file(boot, &file))
+	if (!EFI_ERROR(open_config(boot, own_is_volume, &file)) && !parse_file(boot, &file))
 		return false;
 	if (!parse_options(boot))
 		return false;

@@ -240,7 +240,8 @@ struct pt_plan {
  *   PT_ERR_LEVEL       max_leaf is larger than the layout's largest leaf
  *   PT_ERR_OVERLAP     an entry of the range is in use already, be it soft
  *   PT_ERR_LINK        a foreign table link would withhold a right asked for
- *   PT_ERR_CORRUPT     an existing table cannot be read
+ *   PT_ERR_CORRUPT     an existing table cannot be read, or one of the
+ *                      allocator's cannot be reached
  *   PT_ERR_NO_TABLES   the allocator ran out
  *   PT_ERR_READ_ONLY   the space has no allocator
  */
@@ -282,7 +283,7 @@ enum pt_status pt_plan_unmap(const struct pt_space *space, struct pt_range range
  * sorted by virtual address and disjoint (else PT_ERR_OVERLAP); each mapping
  * is checked as pt_map() does. Mapping the list one by one into a space that
  * pt_init() made takes exactly that many. Linear in `count`, whatever the
- * sizes. On refusal *ret_index is the mapping at fault.
+ * sizes. `cpu` is one that pt_init() accepts. On refusal *ret_index is the mapping at fault.
  */
 enum pt_status pt_plan_list(const struct pt_cpu *cpu, const struct pt_mapping *list, size_t count,
 			    struct pt_plan *ret_plan, size_t *ret_index);

@@ -1,0 +1,201 @@
+/*
+ * A layout that no processor has, for the tests: pages of 32 bytes, so tables
+ * of four entries, three or four levels. What an entry says is laid out like
+ * this in 48 bits, which are then rotated by an amount that differs from level
+ * to level, so that code that knows a bit, or takes an entry of one level for
+ * one of another, goes wrong at once:
+ *
+ *	  43..40    39..37    36..22     21   20  18  16  14  12  9..8
+ *	+---------+---------+-----------+----+----+---+---+---+---+------+
+ *	| reserved| cache   | page      | RO | NX | U | G | A | D | kind |
+ *	|         | index   | number    |    |    |   |   |   |   |      |
+ *	+---------+---------+-----------+----+----+---+---+---+---+------+
+ *
+ * Above them, not rotated: bits 55..50 are the stash. Everything else is
+ * software's. The cache index is stored exclusive-or the level.
+ */
+#ifndef TESTS_FAKE_PTE_FAKE_H
+#define TESTS_FAKE_PTE_FAKE_H
+
+typedef uint64_t pte_t;
+
+#define PTE_PAGE_SHIFT    5
+#define PTE_INDEX_BITS    2
+#define PT_MIN_LEVELS     3
+#define PT_MAX_LEVELS     4
+#define PT_MAX_LEAF_LEVEL 3
+#define PTE_MAX_PHYS_BITS 20
+
+#define PTE_STASH_BITS  6
+#define PTE_STASH_SHIFT 50
+
+#define PTE_WORD         ((UINT64_C(1) << 48) - 1)
+#define PTE_KIND         UINT64_C(0x300)
+#define PTE_KIND_LEAF    UINT64_C(0x100)
+#define PTE_KIND_TABLE   UINT64_C(0x300)
+#define PTE_DIRTY        (UINT64_C(1) << 12)
+#define PTE_ACCESSED     (UINT64_C(1) << 14)
+#define PTE_GLOBAL       (UINT64_C(1) << 16)
+#define PTE_USER         (UINT64_C(1) << 18)
+#define PTE_NO_EXEC      (UINT64_C(1) << 20)
+#define PTE_READ_ONLY    (UINT64_C(1) << 21)
+#define PTE_NUMBER_SHIFT 22
+#define PTE_NUMBER       (UINT64_C(0x7fff) << PTE_NUMBER_SHIFT)
+#define PTE_CACHE_SHIFT  37
+#define PTE_CACHE        (UINT64_C(7) << PTE_CACHE_SHIFT)
+#define PTE_RESERVED     (UINT64_C(0xf) << 40)
+#define PTE_STASH_MASK   (UINT64_C(0x3f) << PTE_STASH_SHIFT)
+
+/* From the drawing above to the bits of a table of `level`, and back. */
+static inline pte_t pte_scramble(uint64_t word, unsigned level)
+{
+	unsigned by = 11 * level;
+	uint64_t low = word & PTE_WORD;
+
+	return (word & ~PTE_WORD) | ((low << by | low >> (48 - by)) & PTE_WORD);
+}
+
+static inline uint64_t pte_unscramble(pte_t e, unsigned level)
+{
+	unsigned by = 11 * level;
+	uint64_t low = e & PTE_WORD;
+
+	return (e & ~PTE_WORD) | ((low >> by | low << (48 - by)) & PTE_WORD);
+}
+
+/* Odd kinds are present; at level 1 there is nothing but leaves. */
+static inline enum pte_kind pte_kind(pte_t e, unsigned level)
+{
+	uint64_t kind = pte_unscramble(e, level) & PTE_KIND;
+
+	if (!(kind & PTE_KIND_LEAF))
+		return (e & ~PTE_STASH_MASK) == 0 ? PTE_ABSENT : PTE_SOFT;
+	return kind == PTE_KIND_TABLE && level > 1 ? PTE_TABLE : PTE_LEAF;
+}
+
+/* Pages in a leaf of this level. */
+static inline uint64_t pte_pages(unsigned level)
+{
+	return UINT64_C(1) << (PTE_INDEX_BITS * (level - 1));
+}
+
+static inline bool pte_is_valid(const struct pt_cpu *cpu, pte_t e, unsigned level)
+{
+	uint64_t word = pte_unscramble(e, level);
+	uint64_t number = (word & PTE_NUMBER) >> PTE_NUMBER_SHIFT;
+	bool leaf = (word & PTE_KIND) == PTE_KIND_LEAF;
+
+	if ((word & PTE_RESERVED) || (!cpu->nx && (word & PTE_NO_EXEC)))
+		return false;
+	if (number >> (cpu->phys_bits - PTE_PAGE_SHIFT) != 0)
+		return false;
+	if (leaf)
+		return level <= cpu->max_leaf && is_aligned(number, pte_pages(level));
+	return level > 1;
+}
+
+static inline pte_t pte_link(phys_addr table, unsigned level)
+{
+	uint64_t number = table.raw >> PTE_PAGE_SHIFT;
+
+	return pte_scramble(number << PTE_NUMBER_SHIFT | PTE_USER | PTE_KIND_TABLE, level);
+}
+
+static inline phys_addr pte_table_addr(pte_t e, unsigned level)
+{
+	uint64_t number = (pte_unscramble(e, level) & PTE_NUMBER) >> PTE_NUMBER_SHIFT;
+
+	return phys(number << PTE_PAGE_SHIFT);
+}
+
+static inline phys_addr pte_leaf_addr(pte_t e, unsigned level)
+{
+	uint64_t number = (pte_unscramble(e, level) & PTE_NUMBER) >> PTE_NUMBER_SHIFT;
+
+	return phys(align_down(number, pte_pages(level)) << PTE_PAGE_SHIFT);
+}
+
+static inline pte_t pte_leaf(pte_t bits, uint64_t pa, unsigned level)
+{
+	return bits | pte_scramble(pa >> PTE_PAGE_SHIFT << PTE_NUMBER_SHIFT, level);
+}
+
+static inline uint64_t pte_cache_word(unsigned index, unsigned level)
+{
+	return (uint64_t)((index ^ level) & 7) << PTE_CACHE_SHIFT;
+}
+
+static inline unsigned pte_cache_index(uint64_t word, unsigned level)
+{
+	return ((unsigned)((word & PTE_CACHE) >> PTE_CACHE_SHIFT) ^ level) & 7;
+}
+
+static inline bool pte_encode(const struct pt_cpu *cpu, struct pt_attr attr, unsigned level,
+			      pte_t *ret_bits)
+{
+	unsigned index = 0;
+
+	while (index < 8 && ((cpu->pat >> (8 * index)) & 7) != (unsigned)attr.cache)
+		index++;
+	if (index == 8)
+		return false;
+	*ret_bits = pte_scramble(PTE_KIND_LEAF | pte_cache_word(index, level) |
+					 (attr.flags & PT_WRITE ? 0 : PTE_READ_ONLY) |
+					 (attr.flags & PT_EXEC || !cpu->nx ? 0 : PTE_NO_EXEC) |
+					 (attr.flags & PT_USER ? PTE_USER : 0) |
+					 (attr.flags & PT_GLOBAL ? PTE_GLOBAL : 0) |
+					 (attr.flags & PT_ACCESSED ? PTE_ACCESSED : 0) |
+					 (attr.flags & PT_DIRTY ? PTE_DIRTY : 0),
+				 level);
+	return true;
+}
+
+static inline uint32_t pte_rights(const struct pt_cpu *cpu, pte_t e, unsigned level)
+{
+	uint64_t word = pte_unscramble(e, level);
+
+	return (word & PTE_READ_ONLY ? 0u : PT_WRITE) | (word & PTE_USER ? PT_USER : 0u) |
+	       (cpu->nx && (word & PTE_NO_EXEC) ? 0u : PT_EXEC);
+}
+
+static inline struct pt_attr pte_attr(const struct pt_cpu *cpu, pte_t e, unsigned level)
+{
+	uint64_t word = pte_unscramble(e, level);
+	unsigned index = pte_cache_index(word, level);
+
+	return (struct pt_attr){
+		.flags = pte_rights(cpu, e, level) | (word & PTE_GLOBAL ? PT_GLOBAL : 0u) |
+			 (word & PTE_ACCESSED ? PT_ACCESSED : 0u) |
+			 (word & PTE_DIRTY ? PT_DIRTY : 0u),
+		.cache = (enum pt_cache)((cpu->pat >> (8 * index)) & 7),
+	};
+}
+
+static inline pte_t pte_demote(pte_t e, unsigned level)
+{
+	uint64_t word = pte_unscramble(e, level);
+	unsigned index = pte_cache_index(word, level);
+
+	word &= ~(PTE_NUMBER | PTE_CACHE);
+	return pte_scramble(word | pte_cache_word(index, level - 1), level - 1);
+}
+
+static inline pte_t pte_restate(pte_t e, pte_t bits, unsigned level)
+{
+	uint64_t stated = PTE_KIND | PTE_GLOBAL | PTE_USER | PTE_NO_EXEC | PTE_READ_ONLY |
+			  PTE_CACHE;
+
+	return pte_scramble(pte_unscramble(e, level) & ~stated, level) | bits;
+}
+
+static inline pte_t pte_stash(pte_t e, unsigned value)
+{
+	return (e & ~PTE_STASH_MASK) | (pte_t)value << PTE_STASH_SHIFT;
+}
+
+static inline unsigned pte_unstash(pte_t e)
+{
+	return (unsigned)((e & PTE_STASH_MASK) >> PTE_STASH_SHIFT);
+}
+
+#endif

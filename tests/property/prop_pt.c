@@ -1,0 +1,663 @@
+/*
+ * Property: after any sequence of requests, accepted or refused, the tables
+ * translate every edge of every mapping, and the pages beside it, as a plain
+ * list of the accepted requests does; a request takes exactly the tables and
+ * writes exactly the leaves that were announced; a refused one leaves no trace;
+ * the audit is clean. Replay with SEED=<printed number>, ROUNDS=<n> for more.
+ */
+#include "tests/check.h"
+#include "tests/fake/sdm.h"
+#include "tests/fake/space.h"
+
+enum { TABLES = 96, STEPS = 48, SEGMENTS_MAX = 512 };
+
+#define PAGE_2M UINT64_C(512)
+#define PAGE_1G (PAGE_2M * 512)
+#define RIGHTS  (PT_WRITE | PT_EXEC | PT_USER | PT_GLOBAL)
+
+/* Pages are numbers: virtual address >> 12, physical address >> 12. */
+struct segment {
+	uint64_t first, count, frame;
+	struct pt_attr attr;
+};
+
+struct model {
+	struct segment segments[SEGMENTS_MAX];
+	size_t count;
+};
+
+enum op { OP_MAP, OP_PROTECT, OP_UNMAP };
+
+struct request {
+	enum op op;
+	struct pt_mapping m;
+	unsigned cap;
+	enum pt_status status; /* expected, before the tables are asked */
+};
+
+struct trial {
+	struct space_fixture f;
+	struct model model;
+	struct request request;
+	struct pt_audit before;
+	uint64_t rng;
+	char name[96];
+};
+
+/* ------------------------------------------------------------------------
+ * The list
+ */
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static const struct segment *model_find(const struct model *model, uint64_t page)
+{
+	for (size_t i = 0; i < model->count; i++) {
+		if (page - model->segments[i].first < model->segments[i].count)
+			return &model->segments[i];
+	}
+	return NULL;
+}
+
+static void model_add(struct model *model, struct segment s)
+{
+	if (s.count == 0)
+		return;
+	if (model->count == SEGMENTS_MAX) {
+		fputs("the model is full\n", stderr);
+		exit(2);
+	}
+	model->segments[model->count++] = s;
+}
+
+/* The pages that `s` and the range have in common; none: count is 0. */
+static struct segment common(struct segment s, uint64_t first, uint64_t count)
+{
+	uint64_t low = later(s.first, first), high = sooner(s.first + s.count, first + count);
+
+	s.frame += low - s.first;
+	s.first = low;
+	s.count = high > low ? high - low : 0;
+	return s;
+}
+
+/* Takes the range out of the model, and puts it back with other rights if it is a protect. */
+static void model_apply(struct model *model, const struct request *r)
+{
+	uint64_t first = r->m.va.raw >> 12, count = r->m.pages;
+	struct model next = { .count = 0 };
+
+	for (size_t i = 0; i < model->count; i++) {
+		struct segment s = model->segments[i], middle = common(s, first, count);
+		uint32_t use = s.attr.flags & (PT_ACCESSED | PT_DIRTY);
+
+		if (middle.count == 0) {
+			model_add(&next, s);
+			continue;
+		}
+		model_add(&next, common(s, s.first, middle.first - s.first));
+		model_add(&next, common(s, middle.first + middle.count, s.count));
+		middle.attr = (struct pt_attr){ r->m.attr.flags | use, r->m.attr.cache };
+		if (r->op == OP_PROTECT)
+			model_add(&next, middle);
+	}
+	if (r->op == OP_MAP)
+		model_add(&next, (struct segment){ first, count, r->m.pa.raw >> 12, r->m.attr });
+	*model = next;
+}
+
+/* The mapped pages of the range: how many, the first and the last. */
+static uint64_t model_count(const struct model *model, uint64_t first, uint64_t count,
+			    uint64_t *ret_first, uint64_t *ret_last)
+{
+	uint64_t pages = 0;
+
+	*ret_first = UINT64_MAX;
+	*ret_last = 0;
+	for (size_t i = 0; i < model->count; i++) {
+		struct segment s = common(model->segments[i], first, count);
+
+		if (s.count == 0)
+			continue;
+		pages += s.count;
+		*ret_first = sooner(*ret_first, s.first);
+		*ret_last = later(*ret_last, s.first + s.count - 1);
+	}
+	return pages;
+}
+
+static int compare_segments(const void *a, const void *b)
+{
+	const struct segment *x = a, *y = b;
+
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* ------------------------------------------------------------------------
+ * Requests
+ */
+
+static uint64_t pick(struct trial *t, const uint64_t *list, size_t count)
+{
+	return list[check_random(&t->rng) % count];
+}
+
+static uint64_t below(struct trial *t, uint64_t limit)
+{
+	return check_random(&t->rng) % limit;
+}
+
+/* A multiple of a leaf's size, or one page to either side of it. */
+static uint64_t near_edge(struct trial *t)
+{
+	static const uint64_t sizes[] = { 1, 1, PAGE_2M, PAGE_2M, PAGE_1G };
+
+	return pick(t, sizes, ARRAY_LEN(sizes)) * below(t, 4) + below(t, 3) - 1;
+}
+
+/* The first page of a range; near an end of a half, or of an entry of some level. */
+static uint64_t random_page(struct trial *t)
+{
+	unsigned va_bits = t->f.space.cpu.levels == 5 ? 57 : 48;
+	uint64_t half = UINT64_C(1) << (va_bits - 13), top = UINT64_C(1) << 52;
+	const uint64_t bases[] = { 0,
+				   0,
+				   PAGE_1G,
+				   512 * PAGE_1G,
+				   half - 2 * PAGE_1G,
+				   half,
+				   top - half,
+				   top - 2 * PAGE_1G,
+				   top };
+	uint64_t page = pick(t, bases, ARRAY_LEN(bases)) + near_edge(t);
+
+	return below(t, 8) == 0 ? page - PAGE_1G : page;
+}
+
+static uint64_t random_length(struct trial *t)
+{
+	return below(t, 12) == 0 ? 0 : near_edge(t) + (below(t, 3) == 0);
+}
+
+/* Aligned to the virtual page as far as 4 KiB, 2 MiB, 1 GiB or all of it. */
+static uint64_t random_frame(struct trial *t, uint64_t page)
+{
+	static const uint64_t sizes[] = { 1, PAGE_2M, PAGE_1G, PAGE_1G };
+	uint64_t size = pick(t, sizes, ARRAY_LEN(sizes));
+	uint64_t frame = below(t, 16) * size + page % PAGE_1G;
+
+	return below(t, 12) == 0 ? (UINT64_C(1) << 34) - below(t, 3) * size : frame;
+}
+
+static struct pt_attr random_attr(struct trial *t)
+{
+	static const uint64_t caches[] = { PT_WB, PT_WB, PT_WB, PT_UC, PT_WC, PT_WT, PT_WP };
+	uint32_t flags = (uint32_t)below(t, PT_FLAGS_ALL + 1);
+
+	if (below(t, 2))
+		flags &= PT_WRITE | PT_EXEC;
+	if ((flags & PT_WRITE) && (flags & PT_EXEC) && below(t, 8) != 0)
+		flags &= ~(uint32_t)(below(t, 2) ? PT_WRITE : PT_EXEC);
+	return (struct pt_attr){ flags, (enum pt_cache)pick(t, caches, ARRAY_LEN(caches)) };
+}
+
+static bool page_is_canonical(const struct pt_cpu *cpu, uint64_t page)
+{
+	uint64_t half = UINT64_C(1) << (cpu->levels == 5 ? 44 : 35), top = UINT64_C(1) << 52;
+
+	return page < half || (page >= top - half && page < top);
+}
+
+/* What the contract says of the range and the rights; the first reason wins. */
+static enum pt_status expected_status(const struct pt_cpu *cpu, const struct request *r)
+{
+	uint64_t page = r->m.va.raw >> 12, last = page + r->m.pages - 1;
+	bool wx = (r->m.attr.flags & PT_WRITE) && (r->m.attr.flags & PT_EXEC);
+
+	if (r->m.pages != 0 &&
+	    (!page_is_canonical(cpu, page) || !page_is_canonical(cpu, last) || (page ^ last) >> 51))
+		return PT_ERR_RANGE;
+	if (r->op == OP_MAP && (r->m.pa.raw >> 12) + r->m.pages > UINT64_C(1)
+									  << (cpu->phys_bits - 12))
+		return PT_ERR_PHYS;
+	return wx && r->op != OP_UNMAP ? PT_ERR_WX : PT_OK;
+}
+
+/* Small leaves cost tables; requests are cut so that the arena is filled, not swamped. */
+static uint64_t affordable(const struct trial *t, const struct request *r)
+{
+	uint64_t difference = (r->m.va.raw ^ r->m.pa.raw) >> 12;
+	unsigned leaf = t->f.space.cpu.max_leaf;
+
+	if (r->cap != 0 && r->cap < leaf)
+		leaf = r->cap;
+	if (r->op != OP_MAP)
+		return UINT64_MAX;
+	if (leaf == 1 || difference % PAGE_2M != 0)
+		return 6 * PAGE_2M + 1;
+	return leaf == 2 || difference % PAGE_1G != 0 ? 6 * PAGE_1G + 1 : UINT64_MAX;
+}
+
+static void random_request(struct trial *t)
+{
+	struct request r = { .op = (enum op)(below(t, 5) % 3) };
+	uint64_t page = random_page(t);
+
+	r.m.va = virt(page << 12);
+	r.m.pa = phys(random_frame(t, page) << 12);
+	r.m.pages = random_length(t);
+	r.m.attr = random_attr(t);
+	r.cap = below(t, 4) == 0 ? (unsigned)below(t, 4) : 0;
+	if (r.op == OP_UNMAP && below(t, 16) == 0)
+		r.m = (struct pt_mapping){ virt(0), phys(0), UINT64_C(1) << 35, r.m.attr };
+	r.m.pages = r.m.pages >> 51 ? 1 : sooner(r.m.pages, affordable(t, &r));
+	r.status = expected_status(&t->f.space.cpu, &r);
+	t->request = r;
+}
+
+/* ------------------------------------------------------------------------
+ * Calls and what is expected of them
+ */
+
+static enum pt_status plan_request(const struct trial *t, struct pt_plan *ret_plan)
+{
+	const struct request *r = &t->request;
+	struct pt_range range = { r->m.va, r->m.pages };
+
+	if (r->op == OP_MAP)
+		return pt_plan_map(&t->f.space, &r->m, r->cap, ret_plan);
+	if (r->op == OP_PROTECT)
+		return pt_plan_protect(&t->f.space, range, r->m.attr, ret_plan);
+	return pt_plan_unmap(&t->f.space, range, ret_plan);
+}
+
+static enum pt_status call_request(struct trial *t)
+{
+	const struct request *r = &t->request;
+	struct pt_range range = { r->m.va, r->m.pages };
+
+	if (r->op == OP_MAP)
+		return pt_map(&t->f.space, &r->m, r->cap, &t->f.flush);
+	if (r->op == OP_PROTECT)
+		return pt_protect(&t->f.space, range, r->m.attr, &t->f.flush);
+	return pt_unmap(&t->f.space, range, &t->f.flush);
+}
+
+/* Page by page, the largest leaf that fits: what a map writes, counted naively. */
+static void naive_leaves(const struct trial *t, uint64_t ret_leaves[PT_MAX_LEAF_LEVEL + 1])
+{
+	const struct pt_mapping *m = &t->request.m;
+	unsigned cap = t->request.cap ? t->request.cap : 3, cpu = t->f.space.cpu.max_leaf;
+	uint64_t page = m->va.raw >> 12, frame = m->pa.raw >> 12, left = m->pages;
+
+	while (left > 0) {
+		static const uint64_t sizes[] = { 0, 1, PAGE_2M, PAGE_1G };
+		unsigned level = cap < cpu ? cap : cpu;
+
+		while (page % sizes[level] || frame % sizes[level] || left < sizes[level])
+			level--;
+		ret_leaves[level]++;
+		page += sizes[level];
+		frame += sizes[level];
+		left -= sizes[level];
+	}
+}
+
+static void expect_flush(const struct trial *t, const struct pt_flush *old, uint64_t first,
+			 uint64_t last)
+{
+	const struct pt_flush *flush = &t->f.flush;
+	uint64_t page = flush->va.raw >> 12;
+
+	if (first <= last && t->request.op != OP_MAP)
+		CHECK(page <= first && last - page < flush->pages, t->name);
+	if (old->pages == 0 && flush->pages != 0)
+		CHECK(page >= t->request.m.va.raw >> 12 &&
+			      page + flush->pages <=
+				      (t->request.m.va.raw >> 12) + t->request.m.pages,
+		      t->name);
+	CHECK(t->request.op != OP_MAP || flush->pages == old->pages, t->name);
+}
+
+static void expect_refused(struct trial *t, const struct pt_flush *old)
+{
+	CHECK(space_snapshot_equal(&t->f.shot, &t->f.arena), t->name);
+	CHECK(space_flush_equal(&t->f.flush, old), t->name);
+}
+
+static void expect_accepted(struct trial *t, const struct pt_plan *plan, size_t taken)
+{
+	uint64_t leaves[PT_MAX_LEAF_LEVEL + 1] = { 0 };
+
+	CHECK_EQ(space_taken(&t->f.arena), taken + plan->tables, t->name);
+	if (t->request.op != OP_MAP)
+		return;
+	naive_leaves(t, leaves);
+	for (unsigned level = 1; level <= PT_MAX_LEAF_LEVEL; level++)
+		CHECK_EQ(plan->leaves[level], leaves[level], t->name);
+}
+
+static void expect_page(const struct trial *t, uint64_t page)
+{
+	const struct pt_cpu *cpu = &t->f.space.cpu;
+	const struct segment *s = model_find(&t->model, page);
+	struct sdm_translation seen;
+	struct pt_leaf leaf = { 0 };
+	enum pt_status status;
+	uint32_t flags;
+
+	if (!page_is_canonical(cpu, page))
+		return;
+	seen = sdm_translate(&t->f.arena, cpu, t->f.space.root, page << 12 | 0x123);
+	status = pt_query(&t->f.space, virt(page << 12 | 0x123), &leaf);
+	CHECK_STATUS(status, s ? PT_OK : PT_ERR_NOT_MAPPED, space_text, t->name);
+	CHECK(!seen.reserved, t->name);
+	CHECK_EQ(seen.present, s != NULL, t->name);
+	if (!s || !seen.present || status != PT_OK)
+		return;
+	flags = (seen.write ? PT_WRITE : 0u) | (seen.exec ? PT_EXEC : 0u) |
+		(seen.user ? PT_USER : 0u) | (seen.global ? PT_GLOBAL : 0u) |
+		(seen.accessed ? PT_ACCESSED : 0u) | (seen.dirty ? PT_DIRTY : 0u);
+	CHECK_EQ(seen.pa, (s->frame + (page - s->first)) << 12 | 0x123, t->name);
+	CHECK_EQ(flags, s->attr.flags | (cpu->nx ? 0u : PT_EXEC), t->name);
+	CHECK_EQ(seen.type, s->attr.cache, t->name);
+	CHECK_EQ(leaf.attr.flags, flags, t->name);
+	CHECK_EQ(leaf.attr.cache, s->attr.cache, t->name);
+	CHECK_EQ(leaf.level, seen.level, t->name);
+	CHECK_EQ(leaf.pa.raw + ((page << 12 | 0x123) - leaf.va.raw), seen.pa, t->name);
+	CHECK(seen.level <= cpu->max_leaf, t->name);
+}
+
+static void expect_edges(const struct trial *t, uint64_t first, uint64_t count)
+{
+	expect_page(t, first - 1);
+	expect_page(t, first);
+	expect_page(t, first + 1);
+	expect_page(t, first + count / 2);
+	expect_page(t, first + count - 1);
+	expect_page(t, first + count);
+	expect_page(t, align_down(first + count - 1, PAGE_2M));
+	expect_page(t, align_down(first + count - 1, PAGE_1G));
+}
+
+static bool continues(const struct segment *a, const struct segment *b)
+{
+	return b->first == a->first + a->count && b->frame == a->frame + a->count &&
+	       (a->attr.flags & RIGHTS) == (b->attr.flags & RIGHTS) &&
+	       a->attr.cache == b->attr.cache && (a->first ^ b->first) >> 51 == 0;
+}
+
+/* The segments of the model, sorted, neighbours joined: what runs have to be. */
+static struct model joined(const struct trial *t)
+{
+	struct model sorted = t->model, ret = { .count = 0 };
+
+	for (size_t i = 0; i < sorted.count; i++) {
+		struct pt_attr *attr = &sorted.segments[i].attr;
+
+		attr->flags = (attr->flags & RIGHTS) | (t->f.space.cpu.nx ? 0u : PT_EXEC);
+	}
+	qsort(sorted.segments, sorted.count, sizeof(sorted.segments[0]), compare_segments);
+	for (size_t i = 0; i < sorted.count; i++) {
+		struct segment *last = ret.count ? &ret.segments[ret.count - 1] : NULL;
+
+		if (last && continues(last, &sorted.segments[i]))
+			last->count += sorted.segments[i].count;
+		else
+			model_add(&ret, sorted.segments[i]);
+	}
+	return ret;
+}
+
+static void expect_runs(const struct trial *t)
+{
+	struct pt_range halves[] = { pt_lower_half(&t->f.space.cpu),
+				     pt_upper_half(&t->f.space.cpu) };
+	struct model want = joined(t);
+	struct pt_runs runs;
+	struct pt_mapping run;
+	size_t next = 0;
+
+	for (size_t half = 0; half < 2; half++) {
+		pt_runs_start(&runs, &t->f.space, halves[half], PT_NO_BUDGET);
+		while (pt_runs_next(&runs, &run) == PT_OK && next < want.count) {
+			const struct segment *s = &want.segments[next++];
+
+			CHECK_EQ(run.va.raw >> 12, s->first, t->name);
+			CHECK_EQ(run.pages, s->count, t->name);
+			CHECK_EQ(run.pa.raw >> 12, s->frame, t->name);
+			CHECK_EQ(run.attr.flags, s->attr.flags, t->name);
+			CHECK_EQ(run.attr.cache, s->attr.cache, t->name);
+		}
+		CHECK_STATUS(runs.end, PT_ERR_NOT_MAPPED, space_text, t->name);
+	}
+	CHECK_EQ(next, want.count, t->name);
+}
+
+/* Nothing is lost, nothing is empty, and every page is in a leaf. */
+static void expect_structure(struct trial *t)
+{
+	phys_addr scratch[TABLES];
+	struct pt_audit audit;
+	uint64_t pages = 0, first, last;
+
+	CHECK_STATUS(pt_audit(&t->f.space, scratch, TABLES, &audit), PT_OK, space_text, t->name);
+	for (unsigned level = 1; level <= PT_MAX_LEAF_LEVEL; level++) {
+		pages += audit.leaves[level] * level_pages(level);
+		CHECK(level <= t->f.space.cpu.max_leaf || audit.leaves[level] == 0, t->name);
+	}
+	CHECK_EQ(pages, model_count(&t->model, 0, UINT64_C(1) << 52, &first, &last), t->name);
+	CHECK_EQ(audit.empty_tables, 0, t->name);
+	CHECK_EQ(audit.soft, 0, t->name);
+	CHECK_EQ(t->f.arena.misuses, 0, t->name);
+	if (t->f.flush.retired.raw == PT_NO_TABLE) {
+		CHECK_EQ(audit.tables, space_taken(&t->f.arena), t->name);
+		CHECK_EQ(sdm_count_tables(&t->f.arena, &t->f.space.cpu, t->f.space.root),
+			 audit.tables, t->name);
+	}
+}
+
+static uint64_t outcomes[32][OP_UNMAP + 1]; /* by status */
+
+/* How often each call ended how: a generator that only ever fails tests nothing. */
+static void print_outcomes(void)
+{
+	static const char names[][8] = { "map", "protect", "unmap" };
+
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++) {
+		for (size_t op = 0; op <= OP_UNMAP; op++) {
+			if (outcomes[i][op] != 0)
+				printf("# %" PRIu64 " times %s: %s\n", outcomes[i][op], names[op],
+				       space_text((int)i));
+		}
+	}
+}
+
+static enum pt_status refine_status(const struct trial *t, uint64_t mapped)
+{
+	if (t->request.status == PT_OK && t->request.op == OP_MAP && mapped != 0)
+		return PT_ERR_OVERLAP;
+	return t->request.status;
+}
+
+static void step(struct trial *t)
+{
+	const struct request *r = &t->request;
+	struct pt_flush old = t->f.flush;
+	size_t taken = space_taken(&t->f.arena), left = t->f.arena.limit - taken;
+	uint64_t page = r->m.va.raw >> 12, first, last;
+	uint64_t mapped = model_count(&t->model, page, r->m.pages, &first, &last);
+	enum pt_status want = refine_status(t, mapped), status;
+	struct pt_plan plan;
+
+	space_snapshot_take(&t->f.shot, &t->f.arena);
+	status = plan_request(t, &plan);
+	CHECK_STATUS(status, want, space_text, t->name);
+	expect_refused(t, &old);
+	if (status == PT_ERR_OVERLAP)
+		CHECK_EQ(plan.where.raw >> 12, first, t->name);
+	status = call_request(t);
+	if (want == PT_OK && plan.tables > left)
+		want = PT_ERR_NO_TABLES;
+	CHECK_STATUS(status, want, space_text, t->name);
+	outcomes[status][r->op]++;
+	if (status != PT_OK) {
+		expect_refused(t, &old);
+		return;
+	}
+	expect_accepted(t, &plan, taken);
+	expect_flush(t, &old, first, last);
+	model_apply(&t->model, r);
+}
+
+static void compare_with_model(const struct trial *t)
+{
+	for (size_t i = 0; i < t->model.count; i++)
+		expect_edges(t, t->model.segments[i].first, t->model.segments[i].count);
+	expect_edges(t, t->request.m.va.raw >> 12, later(t->request.m.pages, 1));
+	expect_runs(t);
+}
+
+static void run_trial(const struct pt_cpu *cpu, uint64_t seed)
+{
+	struct trial *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		exit(2);
+	t->rng = seed;
+	space_fixture_init(&t->f, cpu, TABLES, seed % 2);
+	t->f.arena.limit = below(t, 2) ? TABLES : 8 + below(t, 24);
+	for (unsigned i = 0; i < STEPS && check_failures == 0; i++) {
+		random_request(t);
+		snprintf(t->name, sizeof(t->name), "trial %#" PRIx64 " step %u", seed, i);
+		step(t);
+		if (below(t, 3) != 0)
+			pt_release(&t->f.space, &t->f.flush);
+		expect_structure(t);
+		compare_with_model(t);
+	}
+	space_fixture_free(&t->f);
+	free(t);
+}
+
+/* ------------------------------------------------------------------------ */
+
+static uint64_t seed, rounds;
+
+static void run_trials(struct pt_cpu cpu)
+{
+	for (uint64_t i = 0; i < rounds && check_failures == 0; i++)
+		run_trial(&cpu, check_random(&seed));
+}
+
+static void tables_agree_with_the_list_on_a_full_processor(void)
+{
+	run_trials((struct pt_cpu){ 4, 3, 46, true, PT_PAT_FULL });
+}
+
+static void tables_agree_with_the_list_with_five_levels(void)
+{
+	run_trials((struct pt_cpu){ 5, 3, 52, true, PT_PAT_FULL });
+}
+
+static void tables_agree_with_the_list_without_1_gib_leaves(void)
+{
+	run_trials((struct pt_cpu){ 4, 2, 46, true, PT_PAT_FULL });
+}
+
+static void tables_agree_with_the_list_with_small_pages_only(void)
+{
+	run_trials((struct pt_cpu){ 5, 1, 46, true, PT_PAT_FULL });
+}
+
+static void tables_agree_with_the_list_without_nx(void)
+{
+	run_trials((struct pt_cpu){ 4, 3, 46, false, PT_PAT_FULL });
+}
+
+/* Disjoint mappings in order, some of them neighbours. */
+static size_t random_list(struct trial *t, struct pt_mapping *ret_list, size_t most)
+{
+	uint64_t page = 0;
+	size_t count = 0;
+
+	while (count < most && page < 500 * PAGE_1G) {
+		struct request r = { .op = OP_MAP };
+
+		page += below(t, 3) ? below(t, 4) : near_edge(t) + 1;
+		r.m = (struct pt_mapping){ virt(page << 12),
+					   phys(random_frame(t, page) % (1 << 30) << 12),
+					   near_edge(t) + 1,
+					   { PT_WRITE, PT_WB } };
+		r.m.pages = sooner(r.m.pages, affordable(t, &r));
+		ret_list[count++] = r.m;
+		page += r.m.pages;
+	}
+	return count;
+}
+
+/* Plans a list at once, then maps it one by one. */
+static void run_list(const struct pt_cpu *cpu, uint64_t list_seed)
+{
+	struct trial *t = calloc(1, sizeof(*t));
+	struct pt_mapping list[16];
+	struct pt_plan plan = { 0 };
+	struct pt_audit audit;
+	phys_addr scratch[TABLES];
+	size_t count, index;
+
+	if (!t)
+		exit(2);
+	t->rng = list_seed;
+	snprintf(t->name, sizeof(t->name), "list %#" PRIx64, list_seed);
+	space_fixture_init(&t->f, cpu, TABLES, false);
+	count = random_list(t, list, ARRAY_LEN(list));
+	CHECK_STATUS(pt_plan_list(cpu, list, count, &plan, &index), PT_OK, space_text, t->name);
+	if (plan.tables <= TABLES) {
+		for (size_t i = 0; i < count; i++)
+			CHECK_STATUS(pt_map(&t->f.space, &list[i], 0, &t->f.flush), PT_OK,
+				     space_text, t->name);
+		CHECK_EQ(space_taken(&t->f.arena), plan.tables, t->name);
+		pt_audit(&t->f.space, scratch, TABLES, &audit);
+		for (unsigned level = 1; level <= PT_MAX_LEAF_LEVEL; level++)
+			CHECK_EQ(audit.leaves[level], plan.leaves[level], t->name);
+	}
+	space_fixture_free(&t->f);
+	free(t);
+}
+
+static void a_plan_for_a_list_takes_what_mapping_it_takes(void)
+{
+	for (uint64_t i = 0; i < rounds && check_failures == 0; i++) {
+		struct pt_cpu cpu = { (uint8_t)(4 + i % 2), (uint8_t)(1 + i % 3), 46, true,
+				      PT_PAT_FULL };
+
+		run_list(&cpu, check_random(&seed));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const char *text = getenv("ROUNDS");
+
+	(void)argc;
+	(void)argv;
+	seed = check_seed(1);
+	rounds = text ? strtoull(text, NULL, 0) : 40;
+	RUN(tables_agree_with_the_list_on_a_full_processor);
+	RUN(tables_agree_with_the_list_with_five_levels);
+	RUN(tables_agree_with_the_list_without_1_gib_leaves);
+	RUN(tables_agree_with_the_list_with_small_pages_only);
+	RUN(tables_agree_with_the_list_without_nx);
+	RUN(a_plan_for_a_list_takes_what_mapping_it_takes);
+	print_outcomes();
+	return check_done();
+}

@@ -1,0 +1,432 @@
+/*
+ * What every layout of entries has to do, whatever its bits: compiled once for
+ * each (PTE_LAYOUT). Bits are found by flipping them, never named.
+ */
+#include "paging/pt.h"
+#include "tests/check.h"
+
+enum { SAMPLES = 200, ENTRY_BITS = 64 };
+
+static const uint32_t RIGHTS = PT_WRITE | PT_USER | PT_EXEC;
+static const enum pt_cache CACHES[] = { PT_UC, PT_WC, PT_WT, PT_WP, PT_WB, PT_UC_MINUS };
+static uint64_t rng;
+
+static struct pt_cpu cpu_of(bool nx)
+{
+	return (struct pt_cpu){ PT_MAX_LEVELS, PT_MAX_LEAF_LEVEL, PTE_MAX_PHYS_BITS, nx,
+				PT_PAT_FULL };
+}
+
+static const char *level_name(unsigned level)
+{
+	static const char names[][8] = { "level 0", "level 1", "level 2",
+					 "level 3", "level 4", "level 5" };
+
+	return names[level];
+}
+
+static phys_addr random_address(unsigned level)
+{
+	uint64_t mask = (UINT64_C(1) << PTE_MAX_PHYS_BITS) - 1;
+
+	return phys(align_down(check_random(&rng) & mask, level_size(level)));
+}
+
+static struct pt_attr random_attr(void)
+{
+	uint64_t r = check_random(&rng);
+
+	return (struct pt_attr){ (uint32_t)(r >> 8) & PT_FLAGS_ALL, CACHES[r % ARRAY_LEN(CACHES)] };
+}
+
+static pte_t leaf_of(const struct pt_cpu *cpu, struct pt_attr attr, phys_addr pa, unsigned level)
+{
+	pte_t bits = 0;
+
+	CHECK(pte_encode(cpu, attr, level, &bits), level_name(level));
+	return pte_leaf(bits, pa.raw, level);
+}
+
+/* What a leaf says of `attr` on a processor that may lack NX. */
+static uint32_t flags_on(const struct pt_cpu *cpu, struct pt_attr attr)
+{
+	return attr.flags | (cpu->nx ? 0u : PT_EXEC);
+}
+
+static bool same_attr(struct pt_attr a, struct pt_attr b)
+{
+	return a.flags == b.flags && a.cache == b.cache;
+}
+
+static void zero_is_absent_at_every_level(void)
+{
+	for (unsigned level = 1; level <= PT_MAX_LEVELS; level++) {
+		CHECK_EQ(pte_kind(0, level), PTE_ABSENT, level_name(level));
+		CHECK_EQ(pte_unstash(0), 0, level_name(level));
+	}
+}
+
+static void a_leaf_says_what_was_encoded(void)
+{
+	for (unsigned i = 0; i < SAMPLES * PT_MAX_LEAF_LEVEL; i++) {
+		unsigned level = 1 + i % PT_MAX_LEAF_LEVEL;
+		struct pt_cpu cpu = cpu_of(i % 2);
+		struct pt_attr attr = random_attr();
+		phys_addr pa = random_address(level);
+		pte_t e = leaf_of(&cpu, attr, pa, level);
+
+		CHECK_EQ(pte_kind(e, level), PTE_LEAF, level_name(level));
+		CHECK(pte_is_valid(&cpu, e, level), level_name(level));
+		CHECK_EQ(pte_leaf_addr(e, level).raw, pa.raw, level_name(level));
+		CHECK_EQ(pte_attr(&cpu, e, level).flags, flags_on(&cpu, attr), level_name(level));
+		CHECK_EQ(pte_attr(&cpu, e, level).cache, attr.cache, level_name(level));
+	}
+}
+
+static void the_lowest_and_the_highest_address_fit(void)
+{
+	struct pt_cpu cpu = cpu_of(true);
+	struct pt_attr attr = { 0, PT_UC };
+
+	for (unsigned level = 1; level <= PT_MAX_LEAF_LEVEL; level++) {
+		uint64_t highest = (UINT64_C(1) << PTE_MAX_PHYS_BITS) - level_size(level);
+		pte_t low = leaf_of(&cpu, attr, phys(0), level);
+		pte_t high = leaf_of(&cpu, attr, phys(highest), level);
+
+		CHECK_EQ(pte_kind(low, level), PTE_LEAF, level_name(level));
+		CHECK_EQ(pte_leaf_addr(low, level).raw, 0, level_name(level));
+		CHECK_EQ(pte_leaf_addr(high, level).raw, highest, level_name(level));
+		CHECK(pte_is_valid(&cpu, high, level), level_name(level));
+	}
+}
+
+static void a_link_leads_to_its_table_and_withholds_nothing(void)
+{
+	for (unsigned i = 0; i < SAMPLES * PT_MAX_LEVELS; i++) {
+		unsigned level = 2 + i % (PT_MAX_LEVELS - 1);
+		struct pt_cpu cpu = cpu_of(i % 2);
+		phys_addr table = random_address(1);
+		pte_t e = pte_link(table, level);
+
+		CHECK_EQ(pte_kind(e, level), PTE_TABLE, level_name(level));
+		CHECK(pte_is_valid(&cpu, e, level), level_name(level));
+		CHECK_EQ(pte_table_addr(e, level).raw, table.raw, level_name(level));
+		CHECK_EQ(pte_rights(&cpu, e, level), RIGHTS, level_name(level));
+	}
+}
+
+static void nothing_is_a_table_at_level_1(void)
+{
+	for (unsigned i = 0; i < SAMPLES; i++)
+		CHECK(pte_kind(check_random(&rng), 1) != PTE_TABLE, "random bits");
+}
+
+/* Every single bit, flipped in a link, withholds a right, or leads elsewhere, or is reserved. */
+static void each_right_can_be_withheld_by_a_link(void)
+{
+	struct pt_cpu cpu = cpu_of(true);
+	phys_addr table = random_address(1);
+
+	for (unsigned level = 2; level <= PT_MAX_LEVELS; level++) {
+		uint32_t withheld = 0;
+
+		for (unsigned bit = 0; bit < ENTRY_BITS; bit++) {
+			pte_t e = pte_link(table, level) ^ UINT64_C(1) << bit;
+
+			if (pte_kind(e, level) == PTE_TABLE && pte_is_valid(&cpu, e, level))
+				withheld |= RIGHTS & ~pte_rights(&cpu, e, level);
+		}
+		CHECK_EQ(withheld, RIGHTS, level_name(level));
+	}
+}
+
+static void without_nx_neither_leaf_nor_link_forbids_execution(void)
+{
+	struct pt_cpu with = cpu_of(true), without = cpu_of(false);
+
+	for (unsigned level = 1; level <= PT_MAX_LEAF_LEVEL; level++) {
+		struct pt_attr attr = { PT_WRITE, PT_WB };
+		pte_t e = leaf_of(&without, attr, phys(0), level);
+
+		CHECK(pte_is_valid(&without, e, level), level_name(level));
+		CHECK_EQ(pte_attr(&without, e, level).flags, PT_WRITE | PT_EXEC, level_name(level));
+		e = leaf_of(&with, attr, phys(0), level);
+		CHECK(!pte_is_valid(&without, e, level), level_name(level));
+	}
+	for (unsigned bit = 0; bit < ENTRY_BITS; bit++) {
+		pte_t e = pte_link(phys(0), 2) ^ UINT64_C(1) << bit;
+
+		if (pte_kind(e, 2) == PTE_TABLE && pte_is_valid(&without, e, 2))
+			CHECK(pte_rights(&without, e, 2) & PT_EXEC, "a link");
+	}
+}
+
+static void addresses_beyond_the_width_are_reserved(void)
+{
+	for (unsigned bits = PTE_PAGE_SHIFT + 1; bits <= PTE_MAX_PHYS_BITS; bits++) {
+		struct pt_cpu cpu = cpu_of(true);
+		struct pt_attr attr = { 0, PT_WP };
+
+		cpu.phys_bits = (uint8_t)bits;
+		for (unsigned bit = PTE_PAGE_SHIFT; bit < PTE_MAX_PHYS_BITS; bit++) {
+			uint64_t pa = UINT64_C(1) << bit;
+
+			CHECK_EQ(pte_is_valid(&cpu, pte_link(phys(pa), 2), 2), bit < bits, "link");
+			CHECK_EQ(pte_is_valid(&cpu, pte_link(phys(pa), PT_MAX_LEVELS),
+					      PT_MAX_LEVELS),
+				 bit < bits, "link of the highest level");
+			CHECK_EQ(pte_is_valid(&cpu, leaf_of(&cpu, attr, phys(pa), 1), 1),
+				 bit < bits, "leaf");
+			for (unsigned level = 2; level <= PT_MAX_LEAF_LEVEL; level++) {
+				if (bit < level_shift(level))
+					continue;
+				CHECK_EQ(pte_is_valid(&cpu, leaf_of(&cpu, attr, phys(pa), level),
+						      level),
+					 bit < bits, level_name(level));
+			}
+		}
+	}
+}
+
+/* The lowest bit below a large leaf's address may have a meaning of its own, as on x86-64. */
+static void bits_below_the_address_of_a_large_leaf_are_reserved(void)
+{
+	struct pt_cpu cpu = cpu_of(true);
+	struct pt_attr attr = { 0, PT_WB };
+
+	for (unsigned level = 2; level <= PT_MAX_LEAF_LEVEL; level++) {
+		for (unsigned bit = PTE_PAGE_SHIFT + 1; bit < level_shift(level); bit++) {
+			pte_t e = leaf_of(&cpu, attr, phys(UINT64_C(1) << bit), level);
+
+			CHECK(!pte_is_valid(&cpu, e, level), level_name(level));
+			CHECK_EQ(pte_leaf_addr(e, level).raw, 0, level_name(level));
+		}
+	}
+}
+
+static void a_leaf_larger_than_the_processor_has_is_invalid(void)
+{
+	for (unsigned largest = 1; largest <= PT_MAX_LEAF_LEVEL; largest++) {
+		struct pt_cpu cpu = cpu_of(true);
+		struct pt_attr attr = { 0, PT_WB };
+
+		cpu.max_leaf = (uint8_t)largest;
+		for (unsigned level = 1; level <= PT_MAX_LEAF_LEVEL; level++) {
+			pte_t e = leaf_of(&cpu, attr, phys(0), level);
+
+			CHECK_EQ(pte_is_valid(&cpu, e, level), level <= largest, level_name(level));
+			CHECK_EQ(pte_kind(e, level), PTE_LEAF, level_name(level));
+		}
+	}
+}
+
+/* Above the largest leaf there is a bit that makes a link something the processor faults on. */
+static void a_leaf_above_the_largest_level_is_recognised_and_invalid(void)
+{
+	struct pt_cpu cpu = cpu_of(true);
+
+	for (unsigned level = PT_MAX_LEAF_LEVEL + 1; level <= PT_MAX_LEVELS; level++) {
+		unsigned leaves = 0;
+
+		for (unsigned bit = 0; bit < ENTRY_BITS; bit++) {
+			pte_t e = pte_link(phys(0), level) ^ UINT64_C(1) << bit;
+
+			leaves += pte_kind(e, level) == PTE_LEAF;
+			CHECK(pte_kind(e, level) != PTE_LEAF || !pte_is_valid(&cpu, e, level),
+			      level_name(level));
+		}
+		CHECK(leaves > 0, level_name(level));
+	}
+}
+
+static void a_cache_type_that_the_pat_lacks_is_not_encoded(void)
+{
+	struct pt_cpu cpu = cpu_of(true);
+
+	for (unsigned missing = 0; missing < ARRAY_LEN(CACHES); missing++) {
+		for (unsigned index = 0; index < 8; index++) {
+			unsigned type = CACHES[(missing + 1 + index % 5) % ARRAY_LEN(CACHES)];
+
+			cpu.pat = (cpu.pat & ~(UINT64_C(0xff) << (8 * index))) |
+				  (uint64_t)type << (8 * index);
+		}
+		for (unsigned i = 0; i < ARRAY_LEN(CACHES); i++) {
+			struct pt_attr attr = { 0, CACHES[i] };
+			pte_t bits = 77;
+			bool ok = pte_encode(&cpu, attr, 1 + i % PT_MAX_LEAF_LEVEL, &bits);
+
+			CHECK_EQ(ok, i != missing, pt_cache_name(CACHES[i]));
+			CHECK(ok || bits == 77, pt_cache_name(CACHES[i]));
+		}
+	}
+}
+
+static void demoted_leaves_say_together_what_the_leaf_said(void)
+{
+	for (unsigned i = 0; i < SAMPLES; i++) {
+		unsigned level = 2 + i % (PT_MAX_LEAF_LEVEL - 1);
+		struct pt_cpu cpu = cpu_of(i % 3 != 0);
+		pte_t whole = leaf_of(&cpu, random_attr(), random_address(level), level);
+		pte_t bits = pte_demote(whole, level);
+
+		for (unsigned part = 0; part < PTE_COUNT; part++) {
+			uint64_t pa = pte_leaf_addr(whole, level).raw +
+				      part * level_size(level - 1);
+			pte_t e = pte_leaf(bits, pa, level - 1);
+
+			CHECK_EQ(pte_kind(e, level - 1), PTE_LEAF, level_name(level));
+			CHECK(pte_is_valid(&cpu, e, level - 1), level_name(level));
+			CHECK_EQ(pte_leaf_addr(e, level - 1).raw, pa, level_name(level));
+			CHECK(same_attr(pte_attr(&cpu, e, level - 1), pte_attr(&cpu, whole, level)),
+			      level_name(level));
+		}
+	}
+}
+
+/*
+ * True if this bit of the leaf is nobody's but its owner's. PT_PAT_FULL has
+ * types twice, so another PAT shows whether the bit belongs to the index.
+ */
+static bool is_software_bit(const struct pt_cpu *cpu, pte_t e, unsigned level, unsigned bit)
+{
+	pte_t other = e ^ UINT64_C(1) << bit;
+	struct pt_cpu odd = *cpu;
+
+	odd.pat = 0x0401060500070406;
+	if (!same_attr(pte_attr(&odd, other, level), pte_attr(&odd, e, level)))
+		return false;
+
+	return pte_kind(other, level) == PTE_LEAF && pte_is_valid(cpu, other, level) &&
+	       pte_leaf_addr(other, level).raw == pte_leaf_addr(e, level).raw &&
+	       same_attr(pte_attr(cpu, other, level), pte_attr(cpu, e, level));
+}
+
+static void a_restated_leaf_keeps_address_use_and_software_bits(void)
+{
+	const uint32_t use = PT_ACCESSED | PT_DIRTY;
+
+	for (unsigned i = 0; i < SAMPLES * PT_MAX_LEAF_LEVEL; i++) {
+		unsigned level = 1 + i % PT_MAX_LEAF_LEVEL, software = 0;
+		struct pt_cpu cpu = cpu_of(i % 2);
+		struct pt_attr was = random_attr(), is = random_attr();
+		pte_t e = leaf_of(&cpu, was, random_address(level), level), bits = 0, again;
+
+		CHECK(pte_encode(&cpu, is, level, &bits), level_name(level));
+		is.flags = flags_on(&cpu, is) | (was.flags & use);
+		for (unsigned bit = 0; bit < ENTRY_BITS; bit++) {
+			if (!is_software_bit(&cpu, e, level, bit))
+				continue;
+			again = pte_restate(e ^ UINT64_C(1) << bit, bits, level);
+			CHECK_EQ(again ^ pte_restate(e, bits, level), UINT64_C(1) << bit,
+				 level_name(level));
+			software++;
+		}
+		again = pte_restate(e, bits, level);
+		CHECK(software >= 3, level_name(level));
+		CHECK(pte_is_valid(&cpu, again, level), level_name(level));
+		CHECK_EQ(pte_kind(again, level), PTE_LEAF, level_name(level));
+		CHECK_EQ(pte_leaf_addr(again, level).raw, pte_leaf_addr(e, level).raw,
+			 level_name(level));
+		CHECK(same_attr(pte_attr(&cpu, again, level), is), level_name(level));
+	}
+}
+
+/* All that the other functions say of an entry. */
+struct opinion {
+	enum pte_kind kind;
+	bool valid;
+	uint64_t leaf, table;
+	struct pt_attr attr;
+	uint32_t rights;
+};
+
+static struct opinion opinion_of(const struct pt_cpu *cpu, pte_t e, unsigned level)
+{
+	struct opinion o = { .kind = pte_kind(e, level) };
+
+	if (o.kind != PTE_LEAF && o.kind != PTE_TABLE)
+		return o;
+	o.valid = pte_is_valid(cpu, e, level);
+	if (o.kind == PTE_TABLE) {
+		o.table = pte_table_addr(e, level).raw;
+		o.rights = pte_rights(cpu, e, level);
+	} else {
+		o.leaf = pte_leaf_addr(e, level).raw;
+		o.attr = pte_attr(cpu, e, level);
+	}
+	return o;
+}
+
+static bool same_opinion(struct opinion a, struct opinion b)
+{
+	return a.kind == b.kind && a.valid == b.valid && a.leaf == b.leaf && a.table == b.table &&
+	       same_attr(a.attr, b.attr) && a.rights == b.rights;
+}
+
+static void expect_stash_is_invisible(pte_t e, unsigned level)
+{
+	struct pt_cpu cpu = cpu_of(true);
+	unsigned value = (unsigned)check_random(&rng) & ((1u << PTE_STASH_BITS) - 1);
+	pte_t with = pte_stash(e, value);
+
+	CHECK_EQ(pte_unstash(with), value, level_name(level));
+	CHECK_EQ(pte_stash(with, 0), pte_stash(e, 0), level_name(level));
+	CHECK(same_opinion(opinion_of(&cpu, with, level), opinion_of(&cpu, e, level)),
+	      level_name(level));
+}
+
+static void the_stash_changes_nothing_that_an_entry_says(void)
+{
+	struct pt_cpu cpu = cpu_of(true);
+
+	for (unsigned i = 0; i < SAMPLES * PT_MAX_LEVELS; i++) {
+		unsigned level = 1 + i % PT_MAX_LEVELS;
+
+		expect_stash_is_invisible(0, level);
+		expect_stash_is_invisible(check_random(&rng), level);
+		if (level > 1)
+			expect_stash_is_invisible(pte_link(random_address(1), level), level);
+		if (level <= PT_MAX_LEAF_LEVEL)
+			expect_stash_is_invisible(
+				leaf_of(&cpu, random_attr(), random_address(level), level), level);
+	}
+}
+
+static void levels_and_indices_divide_an_address(void)
+{
+	for (unsigned level = 1; level <= PT_MAX_LEVELS; level++) {
+		uint64_t va = check_random(&rng);
+
+		CHECK_EQ(level_size(level), PT_PAGE_SIZE * level_pages(level), level_name(level));
+		CHECK_EQ(level_size(level), UINT64_C(1) << level_shift(level), level_name(level));
+		CHECK_EQ(level_index(va, level), va / level_size(level) % PTE_COUNT,
+			 level_name(level));
+	}
+	CHECK_EQ(level_size(1), PT_PAGE_SIZE, "level 1");
+	CHECK_EQ(level_size(2), PT_PAGE_SIZE * PTE_COUNT, "level 2");
+	CHECK_EQ(PTE_COUNT * sizeof(pte_t), PT_PAGE_SIZE, "a table is a page");
+}
+
+int main(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	rng = check_seed(7);
+	RUN(zero_is_absent_at_every_level);
+	RUN(a_leaf_says_what_was_encoded);
+	RUN(the_lowest_and_the_highest_address_fit);
+	RUN(a_link_leads_to_its_table_and_withholds_nothing);
+	RUN(nothing_is_a_table_at_level_1);
+	RUN(each_right_can_be_withheld_by_a_link);
+	RUN(without_nx_neither_leaf_nor_link_forbids_execution);
+	RUN(addresses_beyond_the_width_are_reserved);
+	RUN(bits_below_the_address_of_a_large_leaf_are_reserved);
+	RUN(a_leaf_larger_than_the_processor_has_is_invalid);
+	RUN(a_leaf_above_the_largest_level_is_recognised_and_invalid);
+	RUN(a_cache_type_that_the_pat_lacks_is_not_encoded);
+	RUN(demoted_leaves_say_together_what_the_leaf_said);
+	RUN(a_restated_leaf_keeps_address_use_and_software_bits);
+	RUN(the_stash_changes_nothing_that_an_entry_says);
+	RUN(levels_and_indices_divide_an_address);
+	return check_done();
+}
