@@ -173,7 +173,11 @@ $(B)/fake/%: $(B)/fake/tests/%.o $(FAKE_LIB)
 
 .SECONDARY:
 
-BOOT_FILES = $(B)/hoist.efi $(KERNEL_ELF) $(KERNEL_BAD)
+BOOT_FILES = $(B)/hoist.efi $(KERNEL_ELF) $(KERNEL_BAD) $(B)/kernels/readme.elf
+
+$(B)/kernels/readme.elf: README.md loader/hoist.h tests/boot/readme.py | packages
+	@$(PYTHON) tests/boot/readme.py $(B)/readme
+	@cp $(B)/readme/kernel.elf $@
 
 .PHONY: test check boot
 test: $(HOST_PROGRAMS) $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'

@@ -26,43 +26,6 @@ if not exist %hoist% then
   exit /b 14
 endif
 
-# An argument that is not there reads as "", and hoist would take that for an empty word: count, and
-# pass what is there. The shell puts quotes around arguments with blanks again.
-if not %9 == "" then
-  %hoist% %1 %2 %3 %4 %5 %6 %7 %8 %9
-  goto end
-endif
-if not %8 == "" then
-  %hoist% %1 %2 %3 %4 %5 %6 %7 %8
-  goto end
-endif
-if not %7 == "" then
-  %hoist% %1 %2 %3 %4 %5 %6 %7
-  goto end
-endif
-if not %6 == "" then
-  %hoist% %1 %2 %3 %4 %5 %6
-  goto end
-endif
-if not %5 == "" then
-  %hoist% %1 %2 %3 %4 %5
-  goto end
-endif
-if not %4 == "" then
-  %hoist% %1 %2 %3 %4
-  goto end
-endif
-if not %3 == "" then
-  %hoist% %1 %2 %3
-  goto end
-endif
-if not %2 == "" then
-  %hoist% %1 %2
-  goto end
-endif
-if not %1 == "" then
-  %hoist% %1
-  goto end
-endif
-%hoist%
-:end
+# An argument that is not there becomes an empty word, which hoist ignores; the shell puts quotes
+# around arguments with blanks again.
+%hoist% %1 %2 %3 %4 %5 %6 %7 %8 %9

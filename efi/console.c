@@ -162,6 +162,15 @@ void console_error(const char *subject, const struct loader_error *error)
 
 /* ---- waiting ---------------------------------------------------------------- */
 
+/* Takes keys out of the buffer: what follows hoist must not get the one meant for it. */
+static void drain_keys(void)
+{
+	EFI_INPUT_KEY key;
+
+	while (!EFI_ERROR(ST->ConIn->ReadKeyStroke(ST->ConIn, &key)))
+		;
+}
+
 void console_wait(unsigned seconds)
 {
 	EFI_EVENT events[2] = { NULL, NULL };
@@ -171,9 +180,10 @@ void console_wait(unsigned seconds)
 	    EFI_ERROR(BS->CreateEvent(EVT_TIMER, 0, NULL, NULL, &events[1])))
 		return;
 	events[0] = ST->ConIn->WaitForKey;
+	drain_keys();
 	console_print(L"hoist: press a key to return to the firmware\n");
-	ST->ConIn->Reset(ST->ConIn, FALSE);
 	if (!EFI_ERROR(BS->SetTimer(events[1], TimerRelative, seconds * 10000000ull)))
 		BS->WaitForEvent(2, events, &index);
 	BS->CloseEvent(events[1]);
+	drain_keys();
 }

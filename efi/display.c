@@ -112,7 +112,7 @@ static bool describe(const gop_t *gop, struct hoist_framebuffer *ret_fb)
 	}
 	fb.pitch = info->PixelsPerScanLine * (fb.bits_per_pixel / 8);
 	*ret_fb = fb;
-	return fb.address != 0 && fb.size != 0;
+	return fb.address != 0 && fb.size != 0 && fb.size - 1 <= UINT64_MAX - fb.address;
 }
 
 bool display_choose(struct boot *boot)

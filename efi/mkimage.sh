@@ -2,7 +2,8 @@
 # Makes boot media out of a folder that holds the files of an EFI system partition.
 #
 #   efi/mkimage.sh disk OUT.img ESPDIR   GPT disk with one FAT32 partition, for a USB stick or a VM
-#   efi/mkimage.sh iso OUT.iso ESPDIR    hybrid image: boots as a CD and, written as it is, as a stick
+#   efi/mkimage.sh iso OUT.iso ESPDIR    hybrid image: boots as a CD and, written as it is, as a
+#                                        stick
 #
 # Needs sgdisk, mtools and (for iso) xorriso; neither root nor loop devices. OUT is written beside
 # itself first and renamed at the end, so that a failure never leaves half an image.

@@ -4,16 +4,24 @@
 #define P     UINT64_C(1)
 #define RW    UINT64_C(2)
 #define US    UINT64_C(4)
+#define PWT   UINT64_C(8)
+#define PCD   UINT64_C(0x10)
 #define PS    UINT64_C(0x80)
+#define G     UINT64_C(0x100)
 #define XD    (UINT64_C(1) << 63)
 #define FRAME UINT64_C(0x000ffffffffff000)
+
+/* Tables of which a walk notes whether it has met them; more take more walks. */
+#define NOTED 1024
 
 struct audit {
 	const struct audit_request *request;
 	struct loader_error *error;
-	size_t at;       /* mapping that the next leaf belongs to */
-	uint64_t done;   /* bytes of it that have been seen */
-	uint64_t tables; /* seen */
+	size_t at;            /* mapping that the next leaf belongs to */
+	uint64_t done;        /* bytes of it that have been seen */
+	uint64_t tables;      /* seen */
+	uint64_t first_noted; /* number of the table that bit 0 of `noted` stands for */
+	uint64_t noted[NOTED / 64];
 };
 
 /* Where the walk is: the table, and what the links above leave. */
@@ -81,7 +89,7 @@ static bool check_leaf(struct audit *a, uint64_t e, const struct place *p, uint6
 		return differ(a, "leaf size", virt, "a leaf inside its mapping");
 	if (frame != m->address + a->done)
 		return differ(a, "physical address", virt, "that of the mapping list");
-	if (rights != m->effective || (e & US))
+	if (rights != m->effective || (e & (US | G)))
 		return differ(a, "rights", virt, "those of the mapping list");
 	if (r->nx && rights == (HOIST_RIGHT_WRITE | HOIST_RIGHT_EXECUTE))
 		return differ(a, "rights", virt, "not writable and executable at once");
@@ -104,8 +112,8 @@ static bool check_link(struct audit *a, uint64_t e, const struct place *p, uint6
 			       .virt = virt,
 			       .writable = p->writable && (e & RW) };
 
-	if (e & XD)
-		return differ(a, "link", virt, "a link that lets code execute");
+	if (e & (XD | PWT | PCD))
+		return differ(a, "link", virt, "a link to cached memory that lets code execute");
 	return check_table(a, &below);
 }
 
@@ -118,6 +126,22 @@ static uint64_t entry_virt(const struct audit *a, const struct place *p, unsigne
 	return (uint64_t)((int64_t)(virt << unused) >> unused);
 }
 
+/* False if the table has been met before, or too many have. */
+static bool note_table(struct audit *a, uint64_t index)
+{
+	uint64_t bit = index - a->first_noted; /* wraps to a large number below it */
+	uint64_t mask = UINT64_C(1) << (bit % 64);
+
+	if (a->tables++ == a->request->table_count)
+		return false;
+	if (bit >= NOTED)
+		return true;
+	if (a->noted[bit / 64] & mask)
+		return false;
+	a->noted[bit / 64] |= mask;
+	return true;
+}
+
 /* Depth is bounded by the level; visits by the number of tables. */
 static bool check_table(struct audit *a, const struct place *p)
 {
@@ -126,7 +150,7 @@ static bool check_table(struct audit *a, const struct place *p)
 
 	if (offset / 4096 >= r->table_count)
 		return differ(a, "table", p->virt, "a table in the block reserved for them");
-	if (a->tables++ == r->table_count)
+	if (!note_table(a, offset / 4096))
 		return differ(a, "table", p->virt, "no table linked twice");
 
 	const uint64_t *entries = (const uint64_t *)(const void *)((const char *)r->tables +
@@ -156,19 +180,32 @@ static bool check_levels(struct audit *a)
 	return levels == 4 || levels == 5 || differ(a, "levels", levels, "4 or 5");
 }
 
-enum loader_status audit_tables(const struct audit_request *request, struct loader_error *ret_error)
+/* One walk; it notices a second link to one of NOTED tables from `first_noted` on. */
+static bool walk(const struct audit_request *request, uint64_t first_noted,
+		 struct loader_error *ret_error)
 {
-	struct audit audit = { .request = request, .error = ret_error };
+	struct audit audit = { .request = request, .error = ret_error, .first_noted = first_noted };
 	struct place root = { .table = request->root, .level = request->levels, .writable = true };
 
 	if (!check_levels(&audit) || !check_table(&audit, &root))
-		return LOADER_ERR_AUDIT;
+		return false;
 	if (audit.at != request->mapping_count)
-		differ(&audit, "mapping", request->mappings[audit.at].address_virt + audit.done,
-		       "mapped by a leaf");
-	else if (audit.tables != request->table_count)
-		differ(&audit, "tables", audit.tables, "as many as were planned");
-	else
-		return LOADER_OK;
-	return LOADER_ERR_AUDIT;
+		return differ(&audit, "mapping",
+			      request->mappings[audit.at].address_virt + audit.done,
+			      "mapped by a leaf");
+	if (audit.tables != request->table_count)
+		return differ(&audit, "tables", audit.tables, "as many as were planned");
+	return true;
+}
+
+enum loader_status audit_tables(const struct audit_request *request, struct loader_error *ret_error)
+{
+	uint64_t first = 0;
+
+	do {
+		if (!walk(request, first, ret_error))
+			return LOADER_ERR_AUDIT;
+		first += NOTED;
+	} while (first < request->table_count);
+	return LOADER_OK;
 }

@@ -165,13 +165,29 @@ static void *block_pointer(void *block, uint64_t address)
 	return (uint8_t *)block + (address - info->block);
 }
 
+/*
+ * Entries that there is room for. The count in the list says so only until a
+ * first map is entered, and another can follow: ExitBootServices may fail.
+ */
+static uint64_t memory_room(const struct hoist_info *info)
+{
+	uint64_t end = info->efi_memory.address ? info->efi_memory.address
+						: info->block + info->block_size;
+
+	if (info->memory.address == 0)
+		return 0;
+	return (end - info->memory.address) / sizeof(struct hoist_memory);
+}
+
 bool bootinfo_set_memory(void *block, const struct memmap *map)
 {
 	struct hoist_info *info = block;
+
+	if (map->count > memory_room(info))
+		return false;
+
 	struct hoist_memory *memory = block_pointer(block, info->memory.address);
 
-	if (map->count > info->memory.count)
-		return false;
 	for (size_t i = 0; i < map->count; i++) {
 		const struct memmap_region *r = &map->regions[i];
 

@@ -24,7 +24,7 @@ struct bootinfo_source {
 	const void *device_path;     /* of the boot volume */
 	uint32_t device_path_size;
 	uint32_t memory_room;  /* entries */
-	uint32_t efi_map_room; /* bytes */
+	uint32_t efi_map_room; /* bytes, not 0 */
 };
 
 /* Bytes, in whole pages, that the block of this source can need. */

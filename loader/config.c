@@ -526,8 +526,8 @@ static enum loader_status read_word(struct reader *reader, struct words *words)
 		return status;
 	if (!closed)
 		return refuse(reader, LOADER_ERR_CONFIG, "word", word, "a closing quote");
-	/* The shell puts the name of the program there. */
-	if (equals == word.length && reader->index == 1)
+	/* The shell puts the name of the program first, and "" for arguments that are not there. */
+	if (word.length == 0 || (equals == word.length && reader->index == 1))
 		return LOADER_OK;
 	if (equals == word.length)
 		return refuse(reader, LOADER_ERR_CONFIG, "word", word, "key=value");

@@ -19,9 +19,9 @@
  *
  * Load options are words: key=value, separated by blanks. Double quotes keep
  * blanks together and are dropped; two of them inside quotes stand for one:
- * cmdline="root=/dev/sda quiet". A backslash is an ordinary character. The
- * first word is left out if it has no '=' (the shell puts the name of the
- * program there). A key set in the load options overrides the file's; a
+ * cmdline="root=/dev/sda quiet". A backslash is an ordinary character. Empty
+ * words do not count. The first word is left out if it has no '=' (the shell
+ * puts the name of the program there). A key set in the load options overrides the file's; a
  * `module` there replaces all modules of the file.
  */
 #ifndef LOADER_CONFIG_H

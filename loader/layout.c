@@ -160,11 +160,12 @@ static enum loader_status place_apart(const struct layout_request *request, stru
 static enum loader_status place_all(const struct layout_request *request, struct memmap *free,
 				    struct layout *layout, struct loader_error *ret_error)
 {
-	uint64_t align = request->kernel->alignment;
+	uint64_t least = request->kernel->alignment, align = least;
 
 	if (align < LARGE && request->kernel->size >= LARGE)
 		align = LARGE;
-	if (place_together(request, free, align, layout))
+	if (place_together(request, free, align, layout) ||
+	    place_together(request, free, least, layout))
 		return LOADER_OK;
 	return place_apart(request, free, align, layout, ret_error);
 }
@@ -413,11 +414,8 @@ static enum loader_status check_windows(const struct layout_request *request,
 	const struct elf_image *kernel = request->kernel;
 	const struct span *highest = list->count ? &list->spans[list->count - 1] : NULL;
 	uint64_t last = highest ? highest->base + (highest->size - 1) : 0;
-	uint64_t lower_half = UINT64_C(1) << (request->cpu.levels == 5 ? 56 : 47);
 
-	if (request->identity && last >= lower_half)
-		return fail(ret_error, LOADER_ERR_ADDRESS, "last byte of memory", last,
-			    "inside the lower half, or identity = off");
+	/* The lower half is larger: what the direct map holds, the identity map does. */
 	if (last >= LAYOUT_STACK_WINDOW - layout->direct_map)
 		return fail(ret_error, LOADER_ERR_ADDRESS, "last byte of memory", last,
 			    "inside the window of the direct map");

@@ -89,8 +89,8 @@ struct layout {
 size_t layout_room(size_t regions, uint32_t devices);
 
 /*
- * Chooses addresses in usable memory, highest first, makes the mapping list
- * and counts tables. `free` is a copy of request->map's regions that is used
+ * Chooses addresses in usable memory, highest first and never 0, makes the
+ * mapping list and counts tables. `free` is a copy of request->map's regions that is used
  * up. On failure *layout has no meaning.
  *
  *   MEMORY    no room for one of the parts; `field` says which

@@ -93,6 +93,26 @@ static enum loader_status choose(const struct option *option, const struct confi
 	return refuse(ret_error, LOADER_ERR_OPTION, &unknown, "option", "1 to 4");
 }
 
+/* Reads one note; `seen` has a bit for each option that has been there. */
+static enum loader_status read_option(const struct elf_note *note, struct option *option,
+				      uint64_t *seen, struct loader_error *ret_error)
+{
+	if (note->desc_size < OPTION_SIZE) {
+		option->value = note->desc_size;
+		return refuse(ret_error, LOADER_ERR_FORMAT, option, "n_descsz", "at least 16");
+	}
+	option->id = read32(note->desc);
+	option->flags = read32(note->desc + 4);
+	option->value = read32(note->desc + 8) | (uint64_t)read32(note->desc + 12) << 32;
+
+	uint64_t bit = option->id < 64 ? UINT64_C(1) << option->id : 0;
+
+	if (*seen & bit)
+		return refuse(ret_error, LOADER_ERR_VALUE, option, "option", "each option once");
+	*seen |= bit;
+	return LOADER_OK;
+}
+
 enum loader_status native_choose(const struct elf_image *kernel, const struct config *config,
 				 struct native_choice *ret_choice, struct loader_error *ret_error)
 {
@@ -100,21 +120,14 @@ enum loader_status native_choose(const struct elf_image *kernel, const struct co
 					.identity = config->identity };
 	struct option option = { 0 };
 	struct elf_note note;
-	uint64_t cursor = 0;
+	uint64_t cursor = 0, seen = 0;
 
 	for (; elf_next_note(kernel, HOIST_NOTE_OWNER, HOIST_NOTE_OPTION, &cursor, &note);
 	     option.index++) {
-		if (note.desc_size < OPTION_SIZE) {
-			option.value = note.desc_size;
-			return refuse(ret_error, LOADER_ERR_FORMAT, &option, "n_descsz",
-				      "at least 16");
-		}
-		option.id = read32(note.desc);
-		option.flags = read32(note.desc + 4);
-		option.value = read32(note.desc + 8) | (uint64_t)read32(note.desc + 12) << 32;
+		enum loader_status status = read_option(&note, &option, &seen, ret_error);
 
-		enum loader_status status = choose(&option, config, &choice, ret_error);
-
+		if (status == LOADER_OK)
+			status = choose(&option, config, &choice, ret_error);
 		if (status != LOADER_OK)
 			return status;
 	}

@@ -22,6 +22,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Iterator
 
 # Lines of output that a failure without a name shows.
 TAIL_LINES = 20
@@ -70,11 +71,20 @@ class Outcome:
 class Process:
     """A program in a process group of its own, so that nothing it starts outlives it."""
 
+    _alive: set[Process] = set()
+
     def __init__(self, command: list[str]) -> None:
         self.too_long = False
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, text=True,
                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                          errors="replace", start_new_session=True)
+        self._alive.add(self)
+
+    @classmethod
+    def kill_all(cls) -> None:
+        """Ends all that runs."""
+        for process in list(cls._alive):
+            process.kill()
 
     def kill(self) -> None:
         """Ends the program and its children."""
@@ -102,11 +112,12 @@ class Process:
             timer.cancel()
             self.kill()
             self._process.wait()
+            self._alive.discard(self)
 
 
 def run(command: list[str], seconds: float, show: bool) -> Outcome:
     """Runs one program."""
-    outcome = Outcome(Path(command[0]).name)
+    outcome = Outcome(Path(command[0]).name if len(command) == 1 else shlex.join(command))
     try:
         process = Process(command)
     except OSError as error:
@@ -139,21 +150,31 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
-    """Runs everything, the slow commands last."""
-    options = parse()
-    passed = failed = 0
+def run_all(options: argparse.Namespace) -> Iterator[Outcome]:
+    """Runs the programs side by side, then the commands one by one; reports each as it ends."""
     with ThreadPoolExecutor(options.jobs) as pool:
         running = [pool.submit(run, [program], options.seconds, False)
                    for program in options.programs]
-        for done in as_completed(running):
-            outcome = done.result()
-            report(outcome, False)
-            passed, failed = passed + outcome.passed, failed + outcome.failed
+        try:
+            for done in as_completed(running):
+                report(done.result(), False)
+                yield done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            Process.kill_all()
+            raise
     for command in options.alone:
         outcome = run(shlex.split(command), options.alone_seconds, True)
         report(outcome, True)
-        passed, failed = passed + outcome.passed, failed + outcome.failed
+        yield outcome
+
+
+def main() -> int:
+    """Runs everything; nothing at all is a failure too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    outcomes = list(run_all(parse()))
+    passed = sum(outcome.passed for outcome in outcomes)
+    failed = sum(outcome.failed for outcome in outcomes)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

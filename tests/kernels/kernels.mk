@@ -36,11 +36,11 @@ kernels: $(KERNEL_ELF) $(KERNEL_BAD)
 
 build/kernels/obj/exec/%.o: tests/kernels/%
 	@mkdir -p $(@D)
-	$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_EXEC_CFLAGS) -MMD -MP -c $< -o $@
+	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_EXEC_CFLAGS) -MMD -MP -c $< -o $@
 
 build/kernels/obj/pie/%.o: tests/kernels/%
 	@mkdir -p $(@D)
-	$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_PIE_CFLAGS) -MMD -MP -c $< -o $@
+	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_PIE_CFLAGS) -MMD -MP -c $< -o $@
 
 build/kernels/demo.elf: $(call kernel_objects,exec,demo.c demo_lists.c $(KERNEL_LIB))
 build/kernels/judge.elf: $(call kernel_objects,exec,judge_plain.c $(KERNEL_JUDGE))
@@ -51,12 +51,12 @@ build/kernels/judge%: KERNEL_ENTRY := -e judge_start
 
 build/kernels/demo.elf build/kernels/judge.elf build/kernels/judge-noid.elf: \
 		tests/kernels/kernel.ld
-	$(LD) $(KERNEL_LDFLAGS) $(KERNEL_EXEC_LDFLAGS) $(KERNEL_ENTRY) $(filter %.o,$^) -o $@
+	@$(LD) $(KERNEL_LDFLAGS) $(KERNEL_EXEC_LDFLAGS) $(KERNEL_ENTRY) $(filter %.o,$^) -o $@
 
 build/kernels/judge-pie.elf: tests/kernels/kernel-pie.ld
-	$(LD) $(KERNEL_LDFLAGS) $(KERNEL_PIE_LDFLAGS) $(KERNEL_ENTRY) $(filter %.o,$^) -o $@
+	@$(LD) $(KERNEL_LDFLAGS) $(KERNEL_PIE_LDFLAGS) $(KERNEL_ENTRY) $(filter %.o,$^) -o $@
 
 $(KERNEL_BAD) &: build/kernels/judge.elf tests/kernels/spoil.py
-	python3 tests/kernels/spoil.py $< build/kernels/bad
+	@python3 tests/kernels/spoil.py $< build/kernels/bad
 
 -include $(shell find build/kernels/obj -name '*.d' 2>/dev/null)
