@@ -98,6 +98,7 @@ $(KERNEL_ELF): | packages
 KERNEL ?= $(B)/kernels/demo.elf
 # The demo kernel leaves QEMU only if it is told that it runs there.
 CMDLINE ?= $(if $(filter $(B)/kernels/demo.elf,$(KERNEL)),qemu-exit)
+export CMDLINE
 INITRD ?=
 MEM ?= 256M
 CPU ?= max
@@ -111,7 +112,7 @@ esp: $(B)/hoist.efi $(KERNEL)
 	@cp $(B)/hoist.efi $(B)/esp/EFI/BOOT/BOOTX64.EFI
 	@cp startup.nsh $(B)/esp/
 	@cp $(KERNEL) $(B)/esp/boot/kernel.elf
-	@printf '%s\n' 'kernel = \boot\kernel.elf' 'cmdline = $(CMDLINE)' >$(B)/esp/hoist.conf
+	@printf '%s\n' 'kernel = \boot\kernel.elf' "cmdline = $$CMDLINE" >$(B)/esp/hoist.conf
 ifneq ($(INITRD),)
 	@cp $(INITRD) $(B)/esp/boot/initrd
 	@echo 'module = \boot\initrd' >>$(B)/esp/hoist.conf
@@ -197,12 +198,13 @@ FUZZ_CFLAGS = -std=gnu11 -g -O1 -I. -fsanitize=fuzzer,address,undefined -fno-san
 
 FUZZ_SOURCES = $(CORE) tests/fake/space.c tests/fake/sdm.c
 
-$(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES) | packages
+$(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES) $(wildcard */*.h tests/fake/*.h) | packages
 	@mkdir -p $(@D)
 	@$(CLANG) $(FUZZ_CFLAGS) $(WARNINGS) $< $(FUZZ_SOURCES) -o $@
 
 # Tables of four entries: a few bytes of input reach every corner of the core.
-$(B)/fuzz/fuzz_pt: tests/fuzz/fuzz_pt.c $(PAGING) tests/fake/space.c tests/fake/pte_fake.h | packages
+$(B)/fuzz/fuzz_pt: tests/fuzz/fuzz_pt.c $(PAGING) tests/fake/space.c \
+		$(wildcard paging/*.h tests/fake/*.h) | packages
 	@mkdir -p $(@D)
 	@$(CLANG) $(FUZZ_CFLAGS) $(FAKE_LAYOUT) $(WARNINGS) $(filter %.c,$^) -o $@
 
@@ -211,6 +213,28 @@ fuzz: $(FUZZ_PROGRAMS) ## libFuzzer targets, SECONDS=n each
 	@for f in $(FUZZ_PROGRAMS); do echo "== $$f"; mkdir -p $$f.corpus; \
 		$$f -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=$(B)/fuzz/ \
 			$$f.corpus 2>&1 | tail -n 12; done
+
+# ---- benchmarks ---------------------------------------------------------------------------------
+
+# The core as in the firmware, and the limits like it; what drives and checks them, for the host.
+BENCH_CFLAGS = -std=gnu11 -O2 -g -I.
+BENCH_ALIKE_CFLAGS = $(FREESTANDING) -O2 -g
+BENCH_ALIKE = $(PAGING) tests/bench/limits.c
+BENCH_SOURCES = $(BENCH_ALIKE) tests/fake/sdm.c \
+	$(filter-out tests/bench/limits.c,$(wildcard tests/bench/*.c))
+
+$(BENCH_ALIKE:%.c=$(B)/bench/%.o): BENCH_CFLAGS = $(BENCH_ALIKE_CFLAGS)
+
+$(B)/bench/%.o: %.c | packages
+	@mkdir -p $(@D)
+	@$(CC) $(BENCH_CFLAGS) $(WARNINGS) $(DEPS) -c $< -o $@
+
+$(B)/bench/bench: $(BENCH_SOURCES:%.c=$(B)/bench/%.o)
+	@$(CC) $^ -o $@
+
+.PHONY: bench
+bench: $(B)/bench/bench ## speed of the mapping core, against the memory's; build/bench.json
+	@$(PYTHON) tests/bench/report.py $(B)/bench/bench $(B)/bench.json
 
 # ---- style ----------------------------------------------------------------------------------------
 

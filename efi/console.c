@@ -1,6 +1,7 @@
 #include "efi/console.h"
 
 #include "efi/cpu.h"
+#include "efi/devpath.h"
 
 #include <efilib.h>
 
@@ -56,17 +57,21 @@ static void uart_start(uint16_t port, uint32_t speed)
 	uart = port;
 }
 
-/* True if a device path ends in a UART somewhere (UEFI 2.10, 10.3.4.14). */
-static bool path_has_uart(const uint8_t *path, UINTN size)
+/*
+ * True if one of the device paths in these bytes, end nodes between them, goes
+ * through a UART (UEFI 2.10, 10.3.4.14).
+ */
+static bool paths_have_uart(const uint8_t *node, UINTN size)
 {
-	for (UINTN at = 0; size - at >= 4;) {
-		UINTN length = path[at + 2] | (UINTN)path[at + 3] << 8;
+	while (size >= 4) {
+		UINTN length = devpath_length(node);
 
-		if (path[at] == MESSAGING_DEVICE_PATH && path[at + 1] == MSG_UART_DP)
+		if (devpath_is(node, MESSAGING_DEVICE_PATH, MSG_UART_DP))
 			return true;
-		if (length < 4 || length > size - at)
+		if (length < 4 || length > size)
 			return false;
-		at += length;
+		node = devpath_next(node);
+		size -= length;
 	}
 	return false;
 }
@@ -79,8 +84,11 @@ static bool console_has_uart(void)
 	uint8_t path[1024];
 	UINTN size = sizeof(path);
 
-	return !EFI_ERROR(RT->GetVariable(name, &global, NULL, &size, path)) &&
-	       path_has_uart(path, size);
+	EFI_STATUS status = RT->GetVariable(name, &global, NULL, &size, path);
+
+	/* Where there are so many consoles, one is a UART. */
+	return status == EFI_BUFFER_TOO_SMALL ||
+	       (!EFI_ERROR(status) && paths_have_uart(path, size));
 }
 
 void console_serial(const struct config *config)
@@ -93,7 +101,8 @@ void console_serial(const struct config *config)
 
 static void put(CHAR16 *line)
 {
-	ST->ConOut->OutputString(ST->ConOut, line);
+	if (ST->ConOut)
+		ST->ConOut->OutputString(ST->ConOut, line);
 	for (; uart && *line; line++)
 		uart_put(*line < 0x80 ? (uint8_t)*line : '?');
 }
@@ -134,8 +143,7 @@ void console_fail(const char *subject, const CHAR16 *format, ...)
 	console_print(L"\n");
 }
 
-/* What the input says, made fit for a terminal and cut to a length. */
-static void quote(char *ret_text, size_t room, const char *text, uint32_t length)
+void console_quote(char *ret_text, size_t room, const char *text, uint32_t length)
 {
 	size_t n = 0;
 
@@ -152,12 +160,20 @@ void console_error(const char *subject, const struct loader_error *error)
 	if (error->index != LOADER_NO_INDEX)
 		console_print(L" %d", error->index);
 	if (error->text) {
-		quote(value, sizeof(value), error->text, error->text_length);
+		console_quote(value, sizeof(value), error->text, error->text_length);
 		console_print(L": %a is \"%a\"", error->field, value);
 	} else {
 		console_print(L": %a is 0x%lx", error->field, error->value);
 	}
 	console_print(L", expected %a: %a\n", error->expected, loader_strerror(error->status));
+}
+
+void console_last_words(const char *text)
+{
+	if (!uart)
+		uart_start(0x3f8, 115200);
+	for (; uart && *text; text++)
+		uart_put((uint8_t)*text);
 }
 
 /* ---- waiting ---------------------------------------------------------------- */

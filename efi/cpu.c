@@ -50,7 +50,7 @@ uint64_t cpu_tsc(void)
 	return (uint64_t)high << 32 | low;
 }
 
-/* SDM 3B 18.7.3: crystal frequency in ECX, ratio EBX / EAX; each may be missing. */
+/* SDM 3B 20.7.3: crystal frequency in ECX, ratio EBX / EAX; each may be missing. */
 static uint64_t tsc_hz_stated(void)
 {
 	if (cpuid(0).a < 0x15)

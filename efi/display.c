@@ -5,21 +5,46 @@
 typedef EFI_GRAPHICS_OUTPUT_PROTOCOL gop_t;
 typedef EFI_GRAPHICS_OUTPUT_MODE_INFORMATION gop_info;
 
-static gop_t *find_gop(void)
+static bool has_pixels(const gop_info *info)
+{
+	return info->PixelFormat != PixelBltOnly;
+}
+
+static gop_t *gop_of(EFI_HANDLE handle)
 {
 	EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
 	void *gop;
 
-	/* That of the console where there are several; else the first. */
-	if (ST->ConsoleOutHandle &&
-	    !EFI_ERROR(BS->HandleProtocol(ST->ConsoleOutHandle, &guid, &gop)))
-		return gop;
-	return EFI_ERROR(BS->LocateProtocol(&guid, NULL, &gop)) ? NULL : gop;
+	return handle && !EFI_ERROR(BS->HandleProtocol(handle, &guid, &gop)) ? gop : NULL;
 }
 
-static bool has_pixels(const gop_info *info)
+static bool has_framebuffer(const gop_t *gop)
 {
-	return info->PixelFormat != PixelBltOnly;
+	return gop->Mode->FrameBufferBase != 0 && has_pixels(gop->Mode->Info);
+}
+
+/*
+ * The display of the console, unless it has no framebuffer: that of several
+ * displays together has none. Then the first that has; NULL if there is none.
+ */
+static gop_t *find_gop(void)
+{
+	EFI_GUID guid = EFI_GRAPHICS_OUTPUT_PROTOCOL_GUID;
+	gop_t *gop = gop_of(ST->ConsoleOutHandle), *found = NULL;
+	EFI_HANDLE *handles;
+	UINTN count;
+
+	if (gop && has_framebuffer(gop))
+		return gop;
+	if (EFI_ERROR(BS->LocateHandleBuffer(ByProtocol, &guid, NULL, &count, &handles)))
+		return NULL;
+	for (UINTN i = 0; i < count && !found; i++) {
+		gop = gop_of(handles[i]);
+		if (gop && has_framebuffer(gop))
+			found = gop;
+	}
+	BS->FreePool(handles);
+	return found;
 }
 
 /* The mode of that size, one with a framebuffer; gop->Mode->MaxMode if there is none. */
@@ -80,7 +105,7 @@ static uint32_t pixel_bits(const EFI_PIXEL_BITMASK *masks)
 	return all ? 32 - (uint32_t)__builtin_clz(all) : 0;
 }
 
-/* False for a display that can only be drawn on by the firmware. */
+/* False for a display that only the firmware can draw on, or whose numbers do not fit. */
 static bool describe(const gop_t *gop, struct hoist_framebuffer *ret_fb)
 {
 	const gop_info *info = gop->Mode->Info;
@@ -110,9 +135,10 @@ static bool describe(const gop_t *gop, struct hoist_framebuffer *ret_fb)
 	default:
 		return false;
 	}
-	fb.pitch = info->PixelsPerScanLine * (fb.bits_per_pixel / 8);
+	fb.pitch = info->PixelsPerScanLine * ((fb.bits_per_pixel + 7) / 8);
 	*ret_fb = fb;
-	return fb.address != 0 && fb.size != 0 && fb.size - 1 <= UINT64_MAX - fb.address;
+	return fb.address != 0 && fb.size != 0 && fb.size - 1 <= UINT64_MAX - fb.address &&
+	       fb.pitch != 0 && fb.height <= fb.size / fb.pitch;
 }
 
 bool display_choose(struct boot *boot)
@@ -122,7 +148,10 @@ bool display_choose(struct boot *boot)
 
 	if (gop && boot->config.width != 0 && !set_mode(boot, gop))
 		return false;
-	if (gop && describe(gop, fb)) {
+	struct hoist_framebuffer described;
+
+	if (gop && describe(gop, &described)) {
+		*fb = described;
 		boot->devices[0] = (struct layout_device){
 			.extent = { fb->address, fb->size },
 			.cache = HOIST_CACHE_WC,

@@ -9,6 +9,9 @@
 /* Boot services are half gone: the runtime service is all that is left. */
 _Noreturn static void give_up(EFI_STATUS status)
 {
+	console_last_words(
+		"hoist: ExitBootServices: failed after a first try, or memory changed under "
+		"the plan: the machine is reset\r\n");
 	RT->ResetSystem(EfiResetCold, status, 0, NULL);
 	for (;;)
 		__asm__ volatile("cli; hlt");

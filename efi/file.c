@@ -1,9 +1,12 @@
 #include "efi/file.h"
 
 #include "efi/console.h"
+#include "efi/devpath.h"
 
-/* Few calls, each large: the firmware's overhead is per call. */
-#define CHUNK (16ull << 20)
+/* There is firmware that fails on larger reads; and a call costs little beside the disk. */
+#define CHUNK (1ull << 20)
+/* Files longer than this show how far they are, as often as this. */
+#define STRIDE (16ull << 20)
 
 static EFI_GUID file_system_guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
 static EFI_GUID file_info_guid = EFI_FILE_INFO_ID;
@@ -14,28 +17,18 @@ EFI_STATUS file_volumes(UINTN *ret_count, EFI_HANDLE **ret_handles)
 	return BS->LocateHandleBuffer(ByProtocol, &file_system_guid, NULL, ret_count, ret_handles);
 }
 
-/* ---- device paths (UEFI 2.10, 10.3) ----------------------------------------- */
-
-static UINTN node_length(const uint8_t *node)
-{
-	return node[2] | (UINTN)node[3] << 8;
-}
-
-static bool node_is_end(const uint8_t *node)
-{
-	return node[0] == END_DEVICE_PATH_TYPE || node_length(node) < 4;
-}
+/* ---- device paths ---------------------------------------------------------------- */
 
 const void *file_device_path(EFI_HANDLE handle, uint32_t *ret_size)
 {
+	const uint8_t *node;
 	void *path;
-	UINTN size = 0;
 
 	if (!handle || EFI_ERROR(BS->HandleProtocol(handle, &device_path_guid, &path)))
 		return NULL;
-	while (!node_is_end((uint8_t *)path + size))
-		size += node_length((uint8_t *)path + size);
-	*ret_size = (uint32_t)size + 4;
+	for (node = path; !devpath_is_end(node);)
+		node = devpath_next(node);
+	*ret_size = (uint32_t)(node - (const uint8_t *)path) + 4;
 	return path;
 }
 
@@ -44,9 +37,9 @@ bool file_partition_guid(EFI_HANDLE volume, uint8_t ret_guid[16])
 	uint32_t size = 0;
 	const uint8_t *node = file_device_path(volume, &size);
 
-	for (; node && !node_is_end(node); node += node_length(node)) {
-		if (node[0] != MEDIA_DEVICE_PATH || node[1] != MEDIA_HARDDRIVE_DP ||
-		    node_length(node) < 42)
+	for (; node && !devpath_is_end(node); node = devpath_next(node)) {
+		if (!devpath_is(node, MEDIA_DEVICE_PATH, MEDIA_HARDDRIVE_DP) ||
+		    devpath_length(node) < 42)
 			continue;
 		if (node[41] != SIGNATURE_TYPE_GUID)
 			return false;
@@ -140,7 +133,7 @@ static bool split_guid(struct config_text path, EFI_HANDLE *ret_volume,
 }
 
 /* One character of UTF-8 from *at on, which it passes; the text is valid UTF-8. */
-static CHAR16 next_char(struct config_text text, uint32_t *at)
+static uint32_t next_char(struct config_text text, uint32_t *at)
 {
 	uint8_t c = (uint8_t)text.bytes[(*at)++];
 	unsigned more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
@@ -148,21 +141,21 @@ static CHAR16 next_char(struct config_text text, uint32_t *at)
 
 	for (; more > 0 && *at < text.length; more--)
 		value = value << 6 | ((uint8_t)text.bytes[(*at)++] & 0x3f);
-	return value > 0xffff ? 0xfffd : (CHAR16)value;
+	return value;
 }
 
-/* To UCS-2, with \ for /. */
+/* To UCS-2, with \ for /. False if it is too long, or beyond what UCS-2 can say. */
 static bool path_convert(struct config_text path, CHAR16 ret_path[FILE_PATH_MAX])
 {
 	uint32_t at = 0;
 	unsigned n = 0;
 
 	while (at < path.length) {
-		CHAR16 c = next_char(path, &at);
+		uint32_t c = next_char(path, &at);
 
-		if (n + 1 == FILE_PATH_MAX)
+		if (n + 1 == FILE_PATH_MAX || c > 0xffff)
 			return false;
-		ret_path[n++] = c == L'/' ? L'\\' : c;
+		ret_path[n++] = c == L'/' ? L'\\' : (CHAR16)c;
 	}
 	ret_path[n] = 0;
 	return true;
@@ -186,12 +179,10 @@ static EFI_STATUS handle_size(EFI_FILE_HANDLE handle, uint64_t *ret_size)
 	return EFI_SUCCESS;
 }
 
+/* Fit to be shown, whatever stands in the configuration. */
 static void name_copy(char ret_name[256], struct config_text path)
 {
-	uint32_t n = path.length < 255 ? path.length : 255;
-
-	__builtin_memcpy(ret_name, path.bytes, n);
-	ret_name[n] = 0;
+	console_quote(ret_name, 256, path.bytes, path.length);
 }
 
 EFI_STATUS file_open_on(EFI_HANDLE volume, struct config_text path, struct file *ret_file)
@@ -224,13 +215,28 @@ EFI_STATUS file_open_on(EFI_HANDLE volume, struct config_text path, struct file 
 	return EFI_SUCCESS;
 }
 
+static bool fail_guid(struct boot *boot, struct config_text path)
+{
+	char name[256];
+
+	name_copy(name, path);
+	console_fail(name,
+		     L"path: volume is not understood, expected guid(8-4-4-4-12 digits):/file");
+	return boot_fail(boot, EFI_INVALID_PARAMETER);
+}
+
 bool file_open(struct boot *boot, struct config_text path, struct file *ret_file)
 {
 	EFI_HANDLE volume = boot->volume;
 	struct config_text rest = path;
 
-	if (!split_guid(path, &volume, &rest))
+	if (text_starts(path, "guid(", &rest)) {
+		if (!split_guid(path, &volume, &rest))
+			return fail_guid(boot, path);
+	} else {
+		rest = path;
 		text_starts(path, "boot():", &rest);
+	}
 
 	EFI_STATUS status = file_open_on(volume, rest, ret_file);
 
@@ -256,7 +262,7 @@ void file_close(struct file *file)
 /* Reads to the end or to the first error. */
 static EFI_STATUS read_all(struct file *file, uint8_t *to)
 {
-	bool shows = file->size > CHUNK;
+	bool shows = file->size > STRIDE;
 	uint64_t done = 0;
 
 	while (done < file->size) {
@@ -268,7 +274,7 @@ static EFI_STATUS read_all(struct file *file, uint8_t *to)
 		if (size == 0)
 			return EFI_END_OF_FILE;
 		done += size;
-		if (shows)
+		if (shows && (done % STRIDE == 0 || done == file->size))
 			console_print(L"\r%a: %ld of %ld MiB", file->name, done >> 20,
 				      file->size >> 20);
 	}

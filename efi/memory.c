@@ -14,7 +14,7 @@ static EFI_STATUS take(struct boot *boot, EFI_ALLOCATE_TYPE type, struct layout_
 {
 	EFI_PHYSICAL_ADDRESS base = extent.base;
 
-	if (boot->extent_count == BOOT_EXTENTS)
+	if (boot->extent_count == BOOT_EXTENTS || extent.size == 0)
 		return EFI_OUT_OF_RESOURCES;
 
 	EFI_STATUS status = BS->AllocatePages(type, EfiLoaderData, extent.size / PAGE, &base);
@@ -28,6 +28,9 @@ static EFI_STATUS take(struct boot *boot, EFI_ALLOCATE_TYPE type, struct layout_
 
 EFI_STATUS memory_take(struct boot *boot, uint64_t size, struct layout_extent *ret_extent)
 {
+	/* A file system can announce any size. */
+	if (size > UINT64_MAX - (PAGE - 1))
+		return EFI_OUT_OF_RESOURCES;
 	return take(boot, AllocateAnyPages, (struct layout_extent){ 0, align_up(size, PAGE) },
 		    ret_extent);
 }
@@ -63,8 +66,14 @@ void memory_give_all(struct boot *boot)
 EFI_STATUS memory_read_map(struct memory_map *map)
 {
 	map->size = map->room;
-	return BS->GetMemoryMap(&map->size, (EFI_MEMORY_DESCRIPTOR *)(void *)map->descriptors,
-				&map->key, &map->stride, &map->version);
+	/* Written on success; some firmware leaves it alone if the buffer is too small. */
+	map->stride = sizeof(EFI_MEMORY_DESCRIPTOR);
+
+	EFI_STATUS status = BS->GetMemoryMap(&map->size,
+					     (EFI_MEMORY_DESCRIPTOR *)(void *)map->descriptors,
+					     &map->key, &map->stride, &map->version);
+
+	return map->stride < sizeof(EFI_MEMORY_DESCRIPTOR) ? EFI_DEVICE_ERROR : status;
 }
 
 EFI_STATUS memory_map_size(UINTN *ret_size, UINTN *ret_stride)

@@ -1,6 +1,7 @@
 #include "efi/settings.h"
 
 #include "efi/console.h"
+#include "efi/devpath.h"
 #include "efi/file.h"
 #include "efi/memory.h"
 
@@ -31,30 +32,44 @@ static uint32_t utf8_put(char *to, CHAR16 c)
 
 /* ---- finding ----------------------------------------------------------------- */
 
-/* The directory of hoist's own image, with its last backslash, in UTF-8. */
-static struct config_text image_directory(const struct boot *boot, char *buffer, uint32_t room)
+/* Appends the name in a file path node (UEFI 2.10, 10.3.5.4); false if there is no room. */
+static bool append_node(const uint8_t *node, char *buffer, uint32_t room, uint32_t *used)
 {
-	const uint8_t *node = (const uint8_t *)boot->loaded->FilePath;
-	uint32_t used = 0, directory = 0;
-
-	/* A file path node holds UCS-2 text (UEFI 2.10, 10.3.5.4); one will do. */
-	if (!node || node[0] != MEDIA_DEVICE_PATH || node[1] != MEDIA_FILEPATH_DP)
-		return (struct config_text){ buffer, 0 };
-
-	UINTN length = node[2] | (UINTN)node[3] << 8;
+	UINTN length = devpath_length(node);
 
 	for (UINTN at = 4; at + 1 < length; at += 2) {
 		CHAR16 c = (CHAR16)(node[at] | node[at + 1] << 8);
 
 		if (c == 0)
 			break;
-		if (used + UTF8_MAX > room)
-			return (struct config_text){ buffer, 0 };
-		used += utf8_put(buffer + used, c);
-		if (c == L'\\' || c == L'/')
-			directory = used;
+		if (*used + UTF8_MAX > room)
+			return false;
+		*used += utf8_put(buffer + *used, c == L'/' ? L'\\' : c);
 	}
-	return (struct config_text){ buffer, directory };
+	return true;
+}
+
+/*
+ * The directory of hoist's own image, with its last backslash, in UTF-8. The
+ * path may come in one node or several, which then have backslashes between
+ * them or not.
+ */
+static struct config_text image_directory(const struct boot *boot, char *buffer, uint32_t room)
+{
+	const uint8_t *node = (const uint8_t *)boot->loaded->FilePath;
+	uint32_t used = 0;
+
+	for (; node && !devpath_is_end(node); node = devpath_next(node)) {
+		if (!devpath_is(node, MEDIA_DEVICE_PATH, MEDIA_FILEPATH_DP))
+			continue;
+		if (used > 0 && used < room && buffer[used - 1] != '\\')
+			buffer[used++] = '\\';
+		if (!append_node(node, buffer, room, &used))
+			return (struct config_text){ buffer, 0 };
+	}
+	while (used > 0 && buffer[used - 1] != '\\')
+		used--;
+	return (struct config_text){ buffer, used };
 }
 
 static EFI_STATUS open_in(EFI_HANDLE volume, struct config_text directory, struct file *ret_file)
@@ -190,6 +205,7 @@ static bool parse_file(struct boot *boot, struct file *file)
 		return false;
 	if (config_parse_file(&boot->config, text, size, &error) == LOADER_OK)
 		return true;
+	console_serial(&boot->config);
 	console_error(name, &error);
 	return boot_fail(boot, EFI_LOAD_ERROR);
 }
@@ -240,6 +256,7 @@ static bool parse_options(struct boot *boot)
 	}
 	if (config_parse_options(&boot->config, text, length, &error) == LOADER_OK)
 		return true;
+	console_serial(&boot->config);
 	console_error("load options", &error);
 	return boot_fail(boot, EFI_INVALID_PARAMETER);
 }

@@ -4,12 +4,14 @@
 #define P     UINT64_C(1)
 #define RW    UINT64_C(2)
 #define US    UINT64_C(4)
-#define PWT   UINT64_C(8)
-#define PCD   UINT64_C(0x10)
+#define A     UINT64_C(0x20)
+#define D     UINT64_C(0x40)
 #define PS    UINT64_C(0x80)
 #define G     UINT64_C(0x100)
 #define XD    (UINT64_C(1) << 63)
 #define FRAME UINT64_C(0x000ffffffffff000)
+/* Keys and ignored bits. */
+#define OWNERS UINT64_C(0x7ff0000000000e00)
 
 /* Tables of which a walk notes whether it has met them; more take more walks. */
 #define NOTED 1024
@@ -24,12 +26,11 @@ struct audit {
 	uint64_t noted[NOTED / 64];
 };
 
-/* Where the walk is: the table, and what the links above leave. */
+/* Where the walk is. */
 struct place {
 	uint64_t table; /* physical address */
 	unsigned level;
 	uint64_t virt; /* of its first entry */
-	bool writable;
 };
 
 static bool differ(struct audit *a, const char *field, uint64_t virt, const char *expected)
@@ -73,7 +74,7 @@ static bool check_leaf(struct audit *a, uint64_t e, const struct place *p, uint6
 	const struct audit_request *r = a->request;
 	uint64_t size = entry_size(p->level);
 	uint64_t frame = e & FRAME & ~(size - 1);
-	uint32_t rights = ((e & RW) && p->writable ? HOIST_RIGHT_WRITE : 0) |
+	uint32_t rights = (e & RW ? HOIST_RIGHT_WRITE : 0) |
 			  (r->nx && (e & XD) ? 0 : HOIST_RIGHT_EXECUTE);
 
 	if (p->level > r->max_leaf)
@@ -89,8 +90,10 @@ static bool check_leaf(struct audit *a, uint64_t e, const struct place *p, uint6
 		return differ(a, "leaf size", virt, "a leaf inside its mapping");
 	if (frame != m->address + a->done)
 		return differ(a, "physical address", virt, "that of the mapping list");
-	if (rights != m->effective || (e & (US | G)))
+	if (rights != m->effective || (e & US))
 		return differ(a, "rights", virt, "those of the mapping list");
+	if (e & (G | A | D | OWNERS))
+		return differ(a, "leaf", virt, "not global, unused, without bits of an owner's");
 	if (r->nx && rights == (HOIST_RIGHT_WRITE | HOIST_RIGHT_EXECUTE))
 		return differ(a, "rights", virt, "not writable and executable at once");
 	if (leaf_cache(r, e, p->level) != m->cache)
@@ -107,13 +110,10 @@ static bool check_table(struct audit *a, const struct place *p);
 
 static bool check_link(struct audit *a, uint64_t e, const struct place *p, uint64_t virt)
 {
-	struct place below = { .table = e & FRAME,
-			       .level = p->level - 1,
-			       .virt = virt,
-			       .writable = p->writable && (e & RW) };
+	struct place below = { .table = e & FRAME, .level = p->level - 1, .virt = virt };
 
-	if (e & (XD | PWT | PCD))
-		return differ(a, "link", virt, "a link to cached memory that lets code execute");
+	if ((e & ~FRAME) != (P | RW | US))
+		return differ(a, "link", virt, "a permissive link to cached memory");
 	return check_table(a, &below);
 }
 
@@ -185,7 +185,7 @@ static bool walk(const struct audit_request *request, uint64_t first_noted,
 		 struct loader_error *ret_error)
 {
 	struct audit audit = { .request = request, .error = ret_error, .first_noted = first_noted };
-	struct place root = { .table = request->root, .level = request->levels, .writable = true };
+	struct place root = { .table = request->root, .level = request->levels };
 
 	if (!check_levels(&audit) || !check_table(&audit, &root))
 		return false;

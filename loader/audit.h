@@ -30,9 +30,11 @@ struct audit_request {
 /*
  * LOADER_OK if the tables map exactly what the list says: every leaf at its
  * place with its rights and cache type, none missing, none besides, none
- * effectively writable and executable (where there is NX), every table in the
- * block and as many as announced. Else LOADER_ERR_AUDIT, with the first
- * difference in *ret_error: `value` is its virtual address.
+ * effectively writable and executable (where there is NX), none global, no bit
+ * of software's and none that the processor sets, every table in the block,
+ * linked once, and as many as announced. Else LOADER_ERR_AUDIT, with the first
+ * difference in *ret_error: `value` is its virtual address (or, of "levels" and
+ * "tables", their number).
  */
 enum loader_status audit_tables(const struct audit_request *request,
 				struct loader_error *ret_error);

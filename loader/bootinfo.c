@@ -171,12 +171,9 @@ static void *block_pointer(void *block, uint64_t address)
  */
 static uint64_t memory_room(const struct hoist_info *info)
 {
-	uint64_t end = info->efi_memory.address ? info->efi_memory.address
-						: info->block + info->block_size;
-
 	if (info->memory.address == 0)
 		return 0;
-	return (end - info->memory.address) / sizeof(struct hoist_memory);
+	return (info->efi_memory.address - info->memory.address) / sizeof(struct hoist_memory);
 }
 
 bool bootinfo_set_memory(void *block, const struct memmap *map)

@@ -7,7 +7,8 @@
  *	| hoist_info  | mapping | tables' | modules | strings | memory   | EFI map   |
  *	|             | list    | extents |         |         | map      | as it was |
  *	+-------------+---------+---------+---------+---------+----------+-----------+
- *	  written before ExitBootServices                      | room, filled after it
+ *	  written when the tables are built                    | room, filled with each
+ *	                                                         try of ExitBootServices
  */
 #ifndef LOADER_BOOTINFO_H
 #define LOADER_BOOTINFO_H

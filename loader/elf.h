@@ -25,8 +25,8 @@
 
 /* PT_LOAD segments that are not empty, at most. */
 #define ELF_MAX_SEGMENTS 32
-/* Ranges at most: RELRO can cut each segment in three. */
-#define ELF_MAX_RANGES (3 * ELF_MAX_SEGMENTS)
+/* Ranges at most: RELRO lies in one segment, which it can cut in three. */
+#define ELF_MAX_RANGES (ELF_MAX_SEGMENTS + 2)
 
 /* Where an image linked at 0 is placed, and the least address of a kernel. */
 #define ELF_DYN_BASE      UINT64_C(0xffffffff80000000)
@@ -116,5 +116,8 @@ struct elf_note {
  */
 bool elf_next_note(const struct elf_image *image, const char *owner, uint32_t type,
 		   uint64_t *cursor, struct elf_note *ret_note);
+
+/* False if a PT_NOTE segment has a malformed note, behind which others could be hidden. */
+bool elf_notes_are_whole(const struct elf_image *image);
 
 #endif

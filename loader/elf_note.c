@@ -24,13 +24,13 @@ static bool note_is(const struct note *note, const char *owner, uint32_t type)
 
 /*
  * Reads the note at *offset of a segment and moves *offset behind it. Name and
- * descriptor are padded to 4 bytes, or 8 if that is the segment's alignment:
- * linkers keep to 4 where the gABI wants 8 of every 64-bit file.
+ * descriptor are padded to 4 bytes, as linkers do it whatever the gABI says of
+ * 64-bit files; where something else is padded to 8, its sizes are so too.
  */
 static bool read_note(const uint8_t *file, const Elf64_Phdr *ph, uint64_t *offset,
 		      struct note *ret_note)
 {
-	uint64_t alignment = ph->p_align == 8 ? 8 : 4;
+	const uint64_t alignment = sizeof(uint32_t);
 	uint64_t name = *offset + sizeof(Elf64_Nhdr), desc;
 	const uint8_t *segment;
 	Elf64_Nhdr header;
@@ -75,4 +75,22 @@ bool elf_next_note(const struct elf_image *image, const char *owner, uint32_t ty
 		}
 	}
 	return false;
+}
+
+bool elf_notes_are_whole(const struct elf_image *image)
+{
+	Elf64_Ehdr header;
+	struct note note;
+
+	__builtin_memcpy(&header, image->file, sizeof(header));
+	for (uint32_t i = 0; i < header.e_phnum; i++) {
+		Elf64_Phdr ph = read_program_header(image->file, &header, i);
+		uint64_t offset = 0;
+
+		while (ph.p_type == PT_NOTE && read_note(image->file, &ph, &offset, &note))
+			;
+		if (ph.p_type == PT_NOTE && fits(offset, sizeof(Elf64_Nhdr), ph.p_filesz))
+			return false;
+	}
+	return true;
 }

@@ -12,9 +12,11 @@
  *
  * Addresses. Every address in this file is physical unless its name ends in
  * _virt. To read physical memory add info->direct_map_virt, or call
- * hoist_ptr(info, address). Lengths and sizes are in bytes. Everything that an
- * address here points to is in memory of the kind HOIST_MEMORY_RECLAIMABLE,
- * unless noted, and stays until the kernel reuses it.
+ * hoist_ptr(info, address); lists, strings and modules can be read so. Lengths
+ * and sizes are in bytes. This structure and all lists and strings lie in one
+ * block of HOIST_MEMORY_RECLAIMABLE memory, which stays until the kernel reuses
+ * it; what belongs to the firmware (ACPI, SMBIOS, the EFI system table) lies
+ * where the firmware keeps it, and is mapped if its kind of memory is.
  *
  * Versions. A structure is never reordered and a field never changes its
  * meaning: fields and enumerators are added at the end, and `version` counts
@@ -152,7 +154,7 @@ struct hoist_framebuffer {
 	uint32_t bits_per_pixel;
 };
 
-/* Where the kernel was loaded from. */
+/* The volume that paths without a name mean: where the configuration was, or hoist. */
 struct hoist_volume {
 	uint8_t partition_guid[16];    /* GPT partition, EFI byte order; zero if none */
 	struct hoist_list device_path; /* EFI_DEVICE_PATH_PROTOCOL bytes, stride 1 */

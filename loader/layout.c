@@ -485,8 +485,9 @@ static enum loader_status count_tables(const struct layout_request *request, str
 					     &plan, &at);
 
 	if (status != PT_OK) {
-		fail(ret_error, LOADER_ERR_TABLES, "address_virt",
-		     layout->mappings[at].address_virt, pt_strerror(status));
+		fail(ret_error, LOADER_ERR_TABLES, "address", layout->mappings[at].address,
+		     status == PT_ERR_PHYS ? "an end below the physical address width"
+					   : pt_strerror(status));
 		ret_error->where = "mapping";
 		ret_error->index = (uint32_t)at;
 		return LOADER_ERR_TABLES;

@@ -95,7 +95,7 @@ size_t layout_room(size_t regions, uint32_t devices);
  *
  *   MEMORY    no room for one of the parts; `field` says which
  *   ADDRESS   the kernel collides with the direct map or the stack window, or
- *             memory lies too high for the identity map or the direct map
+ *             memory lies too high for the direct map
  *   TABLES    a mapping is refused by the core; `expected` says why
  *   CAPACITY  more mappings than layout->capacity
  */
@@ -104,7 +104,7 @@ enum loader_status layout_plan(const struct layout_request *request, struct memm
 
 /*
  * Makes the mapping list anew, for the same addresses and another map, into
- * its own `mappings` and the scratch arrays. Statuses as layout_plan(), without MEMORY.
+ * its own `mappings` and the scratch arrays. Statuses ADDRESS and CAPACITY.
  */
 enum loader_status layout_map(const struct layout_request *request, struct layout *layout,
 			      struct loader_error *ret_error);

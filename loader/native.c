@@ -122,6 +122,9 @@ enum loader_status native_choose(const struct elf_image *kernel, const struct co
 	struct elf_note note;
 	uint64_t cursor = 0, seen = 0;
 
+	if (!elf_notes_are_whole(kernel))
+		return refuse(ret_error, LOADER_ERR_FORMAT, &option, "PT_NOTE",
+			      "notes that follow each other to the end of the segment");
 	for (; elf_next_note(kernel, HOIST_NOTE_OWNER, HOIST_NOTE_OPTION, &cursor, &note);
 	     option.index++) {
 		enum loader_status status = read_option(&note, &option, &seen, ret_error);

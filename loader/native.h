@@ -23,7 +23,7 @@ struct native_choice {
  *   OPTION    a required option is unknown here, or asks for a newer version
  *   CONFLICT  a required option says one thing, the configuration another
  *   VALUE     an option has a value that it cannot have, or stands twice
- *   FORMAT    a note of hoist's is too short
+ *   FORMAT    a note of hoist's is too short, or notes are malformed
  */
 enum loader_status native_choose(const struct elf_image *kernel, const struct config *config,
 				 struct native_choice *ret_choice, struct loader_error *ret_error);

@@ -7,8 +7,11 @@
  *	r12 root   r13 stack top   r14 entry   r15 argument
  */
 
-#define MSR_PAT  0x277
-#define MSR_EFER 0xc0000080
+#define MSR_PAT            0x277
+#define MSR_EFER           0xc0000080
+#define MSR_FS_BASE        0xc0000100
+#define MSR_GS_BASE        0xc0000101
+#define MSR_KERNEL_GS_BASE 0xc0000102
 
 #define EFER_LME (1 << 8)
 #define EFER_LMA (1 << 10)
@@ -67,6 +70,15 @@ switch_enter:
 	mov	%eax, %gs
 	lldt	%ax
 
+	/* Some processors keep the base when a null selector is loaded. */
+	xor	%edx, %edx
+	mov	$MSR_FS_BASE, %ecx
+	wrmsr
+	mov	$MSR_GS_BASE, %ecx
+	wrmsr
+	mov	$MSR_KERNEL_GS_BASE, %ecx
+	wrmsr
+
 	/* NX before tables that use it; no system calls, no virtualisation. */
 	mov	$MSR_EFER, %ecx
 	rdmsr
@@ -94,9 +106,9 @@ switch_enter:
 	ldmxcsr	(%rsp)
 
 	/*
-	 * The first four entries of the PAT stay what they were, so the tables
-	 * in use keep their meaning; the load of CR3 drops cached types
-	 * (SDM 3A 12.12.4).
+	 * The first four entries of the PAT are what they are after reset, and
+	 * firmware uses no others, so the tables in use keep their meaning; the
+	 * load of CR3 drops cached types (SDM 3A 12.12.4).
 	 */
 	wbinvd
 	mov	$MSR_PAT, %ecx

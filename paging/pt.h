@@ -281,9 +281,9 @@ enum pt_status pt_plan_unmap(const struct pt_space *space, struct pt_range range
  * How many tables an empty space needs for all of `list`, the root included,
  * and which leaves it gets: before there is any memory for them. `list` is
  * sorted by virtual address and disjoint (else PT_ERR_OVERLAP); each mapping
- * is checked as pt_map() does. Mapping the list one by one into a space that
- * pt_init() made takes exactly that many. Linear in `count`, whatever the
- * sizes. `cpu` is one that pt_init() accepts. On refusal *ret_index is the mapping at fault.
+ * is checked as pt_map() does in a space that keeps W^X. Mapping the list one by one into a space
+ * that pt_init() made takes exactly that many. Linear in `count`, whatever the sizes. `cpu` is one
+ * that pt_init() accepts. On refusal *ret_index is the mapping at fault.
  */
 enum pt_status pt_plan_list(const struct pt_cpu *cpu, const struct pt_mapping *list, size_t count,
 			    struct pt_plan *ret_plan, size_t *ret_index);
@@ -352,7 +352,7 @@ enum pt_status pt_walk_start(struct pt_walk *ret_walk, const struct pt_space *sp
  */
 enum pt_status pt_walk_next(struct pt_walk *walk, struct pt_entry *ret_entry);
 
-/* The whole of the lower half, or the upper, or of everything (in two halves). */
+/* The whole of the lower half, and of the upper. */
 struct pt_range pt_lower_half(const struct pt_cpu *cpu);
 struct pt_range pt_upper_half(const struct pt_cpu *cpu);
 

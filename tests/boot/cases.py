@@ -135,6 +135,9 @@ def _displays(build: Build) -> Iterator[Case]:
     for display, size, rows in (("VGA", (1280, 800), 30), ("ramfb", (800, 600), 25)):
         yield Case(f"demo kernel on {display}", verdict.pictured(DEMO_WORDS, size, rows),
                    build.volume("demo", "cmdline = hello"), Hardware(display=display))
+    yield Case("two displays, of which one has a framebuffer",
+               verdict.shown("1280x800", *DEMO_WORDS), build.volume("demo", cmdline()),
+               Hardware(display="VGA and virtio-gpu"))
     yield Case("demo kernel at the configured resolution",
                verdict.pictured(DEMO_WORDS, (1024, 768), 30),
                build.volume("demo", "cmdline = hello", "resolution = 1024x768"),

@@ -35,6 +35,7 @@ DISPLAYS = {
     "VGA": ["-device", "VGA"],
     "ramfb": ["-device", "ramfb"],
     "virtio-gpu": ["-device", "virtio-gpu-pci"],
+    "VGA and virtio-gpu": ["-device", "VGA", "-device", "virtio-gpu-pci"],
 }
 
 # What terminals obey and logs should not show: CSI sequences.

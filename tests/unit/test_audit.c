@@ -20,9 +20,7 @@
 #define G   UINT64_C(0x100)
 #define XD  (UINT64_C(1) << 63)
 /* Accessed and dirty, and what the processor ignores: 11:9 and 62:52. */
-#define IGNORED_IN_LEAF (UINT64_C(0x7ff0000000000e00) | UINT64_C(0x60))
 /* In a link bits 6 and 8 are ignored too; user rights are the leaf's decision. */
-#define IGNORED_IN_LINK (IGNORED_IN_LEAF | G | US)
 
 static const char *status_text(int status)
 {
@@ -136,19 +134,6 @@ static uint64_t entry_virt(const struct machine *m, const struct spot *spot, uns
 	return (uint64_t)((int64_t)(virt << unused) >> unused);
 }
 
-static bool holds_writable_leaf(const struct machine *m, uint64_t entry, unsigned level)
-{
-	if (is_leaf(entry, level))
-		return entry & RW;
-	for (unsigned i = 0; i < ENTRIES; i++) {
-		uint64_t below = table_at(m, frame(entry))[i];
-
-		if (below && holds_writable_leaf(m, below, level - 1))
-			return true;
-	}
-	return false;
-}
-
 static unsigned cache_of_leaf(const struct machine *m, uint64_t entry, unsigned level)
 {
 	unsigned index = (entry & PWT ? 1u : 0) + (entry & PCD ? 2u : 0) +
@@ -157,18 +142,14 @@ static unsigned cache_of_leaf(const struct machine *m, uint64_t entry, unsigned 
 	return (m->request.cpu.pat >> (8 * index)) & 7;
 }
 
-/* Whether the processor would do anything else with the entry. */
+/* Everything does, but for indices of the PAT that select the same memory type. */
 static bool flip_matters(const struct machine *m, uint64_t entry, uint64_t flip, unsigned level)
 {
 	uint64_t pat = level == 1 ? PS : UINT64_C(0x1000);
 
-	if (entry == 0)
-		return true; /* an entry that is not used is 0 */
-	if (!is_leaf(entry, level))
-		return flip & RW ? holds_writable_leaf(m, entry, level) : !(flip & IGNORED_IN_LINK);
-	if (flip & (PWT | PCD | pat))
-		return cache_of_leaf(m, entry, level) != cache_of_leaf(m, entry ^ flip, level);
-	return !(flip & IGNORED_IN_LEAF);
+	if (entry == 0 || !is_leaf(entry, level) || !(flip & (PWT | PCD | pat)))
+		return true;
+	return cache_of_leaf(m, entry, level) != cache_of_leaf(m, entry ^ flip, level);
 }
 
 static unsigned flips_caught, flips_ignored;
@@ -313,12 +294,12 @@ static void damage_link_to_the_root(struct machine *m)
 
 static void damage_table_below_the_block(struct machine *m)
 {
-	*entry_at(m, KERNEL, 2) = (m->layout.tables.base - PAGE) | P | RW;
+	*entry_at(m, KERNEL, 2) = (m->layout.tables.base - PAGE) | P | RW | US;
 }
 
 static void damage_table_behind_the_block(struct machine *m)
 {
-	*entry_at(m, KERNEL, 2) = (m->layout.tables.base + m->layout.tables.size) | P | RW;
+	*entry_at(m, KERNEL, 2) = (m->layout.tables.base + m->layout.tables.size) | P | RW | US;
 }
 
 static void damage_alias_cached(struct machine *m)
@@ -391,7 +372,7 @@ static const struct damage_row damage_rows[] = {
 	{ "data are executable", damage_data_executable, "rights", UINT64_C(0xffffffff00001000) },
 	{ "an alias of the switch is executable", damage_direct_map_of_the_switch_executable,
 	  "rights", DIRECT + SWITCH },
-	{ "a link takes the right to write away", damage_link_read_only, "rights", DIRECT },
+	{ "a link takes the right to write away", damage_link_read_only, "link", DIRECT },
 	{ "a link takes the right to execute away", damage_link_not_executable, "link",
 	  UINT64_C(0xffffff8000000000) },
 	{ "a table is read uncached", damage_table_uncached, "link", KERNEL },

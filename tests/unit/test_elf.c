@@ -1343,19 +1343,44 @@ static void test_notes_of_all_segments_are_found(void)
 }
 
 /* GNU property notes have p_align 8, and their descriptors are padded to it. */
-static void test_notes_of_alignment_8_are_padded_to_8(void)
+static void test_notes_are_padded_to_4_whatever_the_alignment_of_their_segment(void)
 {
 	struct elf_file f = dyn_file();
-	Elf64_Nhdr header = { 6, 4, 1 };
+	uint64_t second = put_note(&f, AT_NOTE, "GNU", 5, "0123456789abcde");
+	uint64_t third = put_note(&f, second, "hoist", 1, "abc");
+	uint64_t end = put_note(&f, third, "hoist", 1, "def");
 
-	put(&f, AT_NOTE, &header, sizeof(header));
-	put(&f, AT_NOTE + 12, "hoist", 6);
-	put(&f, AT_NOTE + 24, "abcd????", 8);
-	put(&f, AT_NOTE + 32, &header, sizeof(header));
-	put(&f, AT_NOTE + 32 + 12, "hoist", 6);
-	put(&f, AT_NOTE + 32 + 24, "efgh", 4);
-	f.ph[NOTE] = part_at(PT_NOTE, 0, AT_NOTE, 32 + 28, 8);
-	expect_notes(&f, 1, "abcd efgh ", "alignment 8");
+	f.ph[NOTE] = part_at(PT_NOTE, 0, AT_NOTE, end - AT_NOTE, 8);
+	expect_notes(&f, 1, "abc def ", "alignment 8");
+}
+
+static void test_malformed_notes_are_told_from_whole_ones(void)
+{
+	static const struct {
+		const char *name;
+		uint32_t name_size;
+		uint64_t more; /* bytes of the segment behind the note */
+		bool whole;
+	} rows[] = {
+		{ "one note", 6, 0, true },
+		{ "padding that holds no header", 6, 11, true },
+		{ "a header of zeroes", 6, 12, true },
+		{ "a name that is too long", 0x1000, 0, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct elf_file f = dyn_file();
+		uint64_t end = put_note(&f, AT_NOTE, "hoist", 1, "one");
+		struct opened o;
+
+		put(&f, AT_NOTE, &rows[i].name_size, 4);
+		memset(f.bytes + end, 0, 12);
+		f.ph[NOTE] = part_at(PT_NOTE, 0, AT_NOTE, end - AT_NOTE + rows[i].more, 4);
+		o = open_file(&f, rows[i].name);
+		CHECK_STATUS(o.status, LOADER_OK, status_name, rows[i].name);
+		CHECK_EQ(elf_notes_are_whole(&o.image), rows[i].whole, rows[i].name);
+		close_file(&o);
+	}
 }
 
 static void test_a_malformed_note_ends_its_segment(void)
@@ -1698,7 +1723,8 @@ int main(int argc, char **argv)
 	RUN(test_notes_are_found_by_owner_and_type);
 	RUN(test_an_owner_is_compared_to_its_end);
 	RUN(test_notes_of_all_segments_are_found);
-	RUN(test_notes_of_alignment_8_are_padded_to_8);
+	RUN(test_notes_are_padded_to_4_whatever_the_alignment_of_their_segment);
+	RUN(test_malformed_notes_are_told_from_whole_ones);
 	RUN(test_a_malformed_note_ends_its_segment);
 	RUN(test_notes_at_the_end_of_the_file_are_not_read_beyond_it);
 	RUN(test_any_relr_table_is_applied);
