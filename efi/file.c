@@ -17,6 +17,18 @@ EFI_STATUS file_volumes(UINTN *ret_count, EFI_HANDLE **ret_handles)
 	return BS->LocateHandleBuffer(ByProtocol, &file_system_guid, NULL, ret_count, ret_handles);
 }
 
+void file_connect_all(void)
+{
+	EFI_HANDLE *handles;
+	UINTN count;
+
+	if (EFI_ERROR(BS->LocateHandleBuffer(AllHandles, NULL, NULL, &count, &handles)))
+		return;
+	for (UINTN i = 0; i < count; i++)
+		BS->ConnectController(handles[i], NULL, NULL, TRUE);
+	BS->FreePool(handles);
+}
+
 /* ---- device paths ---------------------------------------------------------------- */
 
 const void *file_device_path(EFI_HANDLE handle, uint32_t *ret_size)
@@ -129,6 +141,10 @@ static bool split_guid(struct config_text path, EFI_HANDLE *ret_volume,
 	if (!guid_parse(guid, bytes) || !text_starts(rest, "):", ret_path))
 		return false;
 	*ret_volume = volume_by_guid(bytes);
+	if (!*ret_volume) {
+		file_connect_all();
+		*ret_volume = volume_by_guid(bytes);
+	}
 	return true;
 }
 

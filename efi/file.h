@@ -33,6 +33,9 @@ void file_close(struct file *file);
 /* Handles of all volumes, in the firmware's order; for BS->FreePool(). */
 EFI_STATUS file_volumes(UINTN *ret_count, EFI_HANDLE **ret_handles);
 
+/* Has drivers connected to everything: a fast boot may leave disks without (UEFI 2.10, 7.3.12). */
+void file_connect_all(void);
+
 /* The partition's GUID from a handle's device path; false if it has none. */
 bool file_partition_guid(EFI_HANDLE volume, uint8_t ret_guid[16]);
 

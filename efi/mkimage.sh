@@ -5,6 +5,8 @@
 #   efi/mkimage.sh iso OUT.iso ESPDIR    hybrid image: boots as a CD and, written as it is, as a
 #                                        stick
 #
+# PARTUUID in the environment is the GUID of a disk's partition; without it, a random one.
+#
 # Needs sgdisk, mtools and (for iso) xorriso; neither root nor loop devices. OUT is written beside
 # itself first and renamed at the end, so that a failure never leaves half an image.
 set -eu
@@ -55,7 +57,7 @@ make_disk() {
 		cluster=8
 	fi
 	truncate -s "$((mib + 2))M" "$1"
-	sgdisk -n "1:1M:+${mib}M" -t 1:ef00 -c 1:ESP "$1" >"$scratch/log"
+	sgdisk -n "1:1M:+${mib}M" -t 1:ef00 -c 1:ESP -u "1:${PARTUUID:-R}" "$1" >"$scratch/log"
 	format "$1@@1M" $((mib * SECTORS_PER_MIB)) "$2" -F -c "$cluster"
 }
 

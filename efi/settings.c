@@ -130,19 +130,6 @@ static EFI_STATUS open_elsewhere(struct boot *boot, bool own_is_volume, struct f
 	return status;
 }
 
-/* A fast boot may leave disks without their drivers (UEFI 2.10, 7.3.12). */
-static void connect_all(void)
-{
-	EFI_HANDLE *handles;
-	UINTN count;
-
-	if (EFI_ERROR(BS->LocateHandleBuffer(AllHandles, NULL, NULL, &count, &handles)))
-		return;
-	for (UINTN i = 0; i < count; i++)
-		BS->ConnectController(handles[i], NULL, NULL, TRUE);
-	BS->FreePool(handles);
-}
-
 static bool has_default_kernel(const struct boot *boot)
 {
 	struct file file;
@@ -161,7 +148,7 @@ static EFI_STATUS open_config(struct boot *boot, bool own_is_volume, struct file
 		status = open_elsewhere(boot, own_is_volume, ret_file);
 	if (!EFI_ERROR(status) || has_default_kernel(boot))
 		return status;
-	connect_all();
+	file_connect_all();
 	return open_elsewhere(boot, own_is_volume, ret_file);
 }
 

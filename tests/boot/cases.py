@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Iterator
 
 import verdict
-from media import ROOT, Files, attach, attach_empty, start_directly
+from media import PARTUUID, ROOT, Files, attach, attach_empty, start_directly
 from oracle import GIB, KIB, MIB
 from qemu import SECONDS, Hardware, Machine
 
@@ -96,6 +96,9 @@ def _media(build: Build) -> Iterator[Case]:
     yield Case("QEMU -kernel, configuration on a disk", verdict.judged,
                build.volume("judge", cmdline(), config="hoist.conf", image=None),
                options="verbose=on")
+    yield Case("a kernel on the partition of a GUID", verdict.judged,
+               build.volume("judge", cmdline()), medium="disk on AHCI",
+               options=rf"kernel=guid({PARTUUID.lower()}):/boot/kernel.elf")
     yield Case("QEMU -kernel, load options override hoist.conf", verdict.judged,
                build.volume(image=None)
                | {"hoist.conf": b"kernel = \\nosuch.elf\ncmdline = overridden\n"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # A file of an ESP: its bytes, or a file of the host to copy.
 Files = dict[str, "bytes | Path"]
+
+# Of the partition on every disk image.
+PARTUUID = "0A1B2C3D-4E5F-6071-8293-A4B5C6D7E8F9"
 
 _DEVICES = {
     "virtio": ["-device", "virtio-blk-pci,drive=disk,bootindex=1"],
@@ -43,7 +47,7 @@ def make_image(kind: str, image: Path, esp: Path) -> None:
     """Has efi/mkimage.sh make a disk or ISO image, the way `make image` does."""
     script = ROOT / "efi" / "mkimage.sh"
     made = subprocess.run([str(script), kind, str(image), str(esp)], capture_output=True,
-                          text=True, check=False)
+                          text=True, check=False, env=os.environ | {"PARTUUID": PARTUUID})
     if made.returncode != 0:
         raise RuntimeError(f"mkimage.sh {kind} failed: {made.stdout}{made.stderr}")
 
