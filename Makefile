@@ -86,7 +86,8 @@ $(B)/hoist.so: $(EFI_OBJECTS) efi/hoist.lds Makefile
 
 $(B)/hoist.efi: $(B)/hoist.so efi/nxcompat.py
 	@objcopy -j .text -j .reloc -j .rodata -j .data -j .dynamic -j .rela \
-		--target efi-app-x86_64 --subsystem=10 --section-alignment=4096 $< $@
+		--strip-all --target efi-app-x86_64 --subsystem=10 \
+		--section-alignment=4096 $< $@
 	@$(PYTHON) efi/nxcompat.py $@
 	@echo "$@: $$(stat -c %s $@) bytes"
 
