@@ -235,7 +235,7 @@ $(B)/bench/bench: $(BENCH_SOURCES:%.c=$(B)/bench/%.o)
 
 .PHONY: bench
 bench: $(B)/bench/bench ## speed of the mapping core, against the memory's; build/bench.json
-	@$(PYTHON) tests/bench/report.py $(B)/bench/bench $(B)/bench.json
+	@$(PYTHON) -B tests/bench/report.py $(B)/bench/bench $(B)/bench.json
 
 # ---- style ----------------------------------------------------------------------------------------
 
