@@ -17,6 +17,7 @@ help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/    make \1\t\2/p' Makefile | expand -t 24
 	@echo
 	@echo '    make run KERNEL=file CMDLINE="..." INITRD=file MEM=2G CPU=qemu64 GUI=1'
+	@echo '    make run KERNEL=file CONF=hoist.conf QEMU_ARGS="-s -S"'
 	@echo '    make fuzz SECONDS=60        make boot CASES="words of their names"'
 
 # ---- the machine: everything is a Debian package ------------------------------------
@@ -99,8 +100,10 @@ $(KERNEL_ELF): | packages
 KERNEL ?= $(B)/kernels/demo.elf
 # The demo kernel leaves QEMU only if it is told that it runs there.
 CMDLINE ?= $(if $(filter $(B)/kernels/demo.elf,$(KERNEL)),qemu-exit)
-export CMDLINE
+export CMDLINE := $(value CMDLINE)
 INITRD ?=
+CONF ?=
+QEMU_ARGS ?=
 MEM ?= 256M
 CPU ?= max
 GUI ?=
@@ -113,17 +116,21 @@ esp: $(B)/hoist.efi $(KERNEL)
 	@cp $(B)/hoist.efi $(B)/esp/EFI/BOOT/BOOTX64.EFI
 	@cp startup.nsh $(B)/esp/
 	@cp $(KERNEL) $(B)/esp/boot/kernel.elf
+ifneq ($(CONF),)
+	@cp $(CONF) $(B)/esp/hoist.conf
+else
 	@printf '%s\n' 'kernel = \boot\kernel.elf' "cmdline = $$CMDLINE" >$(B)/esp/hoist.conf
+endif
 ifneq ($(INITRD),)
-	@cp $(INITRD) $(B)/esp/boot/initrd
-	@echo 'module = \boot\initrd' >>$(B)/esp/hoist.conf
+	@cp $(INITRD) $(B)/esp/boot/initrd.img
+	@grep -q initrd.img $(B)/esp/hoist.conf || echo 'module = \boot\initrd.img' >>$(B)/esp/hoist.conf
 endif
 
 QEMU = qemu-system-x86_64 -nodefaults -machine q35 -accel tcg -cpu $(CPU) -m $(MEM) -no-reboot \
 	-nic none -serial mon:stdio -display $(if $(GUI),gtk,none) $(if $(GUI),-device VGA) \
 	-device isa-debug-exit,iobase=0xf4,iosize=4 \
 	-drive if=pflash,format=raw,unit=0,readonly=on,file=$(OVMF)/OVMF_CODE_4M.fd \
-	-drive if=pflash,format=raw,unit=1,file=$(B)/vars.fd
+	-drive if=pflash,format=raw,unit=1,file=$(B)/vars.fd $(QEMU_ARGS)
 
 .PHONY: run
 run: esp ## boot the demo kernel (or KERNEL=...) in QEMU, serial console on the terminal

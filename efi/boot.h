@@ -44,6 +44,7 @@ struct boot {
 
 	/* settings.c */
 	EFI_HANDLE volume; /* the one that paths without a name mean */
+	bool configured;   /* there is a hoist.conf */
 	struct config config;
 
 	/* kernel.c */

@@ -107,19 +107,12 @@ static void put(CHAR16 *line)
 		uart_put(*line < 0x80 ? (uint8_t)*line : '?');
 }
 
+/* UnicodeVSPrint() makes \r\n of \n. */
 static void print(const CHAR16 *format, va_list arguments)
 {
-	/* Text is formatted with \n; the console wants \r\n. */
-	static CHAR16 text[LINE], line[2 * LINE];
-	CHAR16 *out = line;
+	static CHAR16 line[LINE];
 
-	UnicodeVSPrint(text, sizeof(text), format, arguments);
-	for (const CHAR16 *c = text; *c; c++) {
-		if (*c == L'\n')
-			*out++ = L'\r';
-		*out++ = *c;
-	}
-	*out = 0;
+	UnicodeVSPrint(line, sizeof(line), format, arguments);
 	put(line);
 }
 

@@ -73,9 +73,12 @@ static bool set_mode(struct boot *boot, gop_t *gop)
 	UINT32 mode = find_mode(gop, width, height);
 
 	if (mode == gop->Mode->MaxMode) {
-		console_fail("configuration",
-			     L"resolution is %dx%d, expected one of the display's %d modes", width,
-			     height, mode);
+		console_fail(
+			"configuration",
+			L"resolution is %dx%d, expected one of the display's %d modes, such as "
+			L"%dx%d",
+			width, height, mode, gop->Mode->Info->HorizontalResolution,
+			gop->Mode->Info->VerticalResolution);
 		return boot_fail(boot, EFI_UNSUPPORTED);
 	}
 	if (mode == gop->Mode->Mode)
@@ -148,6 +151,8 @@ bool display_choose(struct boot *boot)
 
 	if (gop && boot->config.width != 0 && !set_mode(boot, gop))
 		return false;
+	if (!gop && boot->config.width != 0)
+		console_print(L"hoist: no display with a framebuffer, resolution is ignored\n");
 	struct hoist_framebuffer described;
 
 	if (gop && describe(gop, &described)) {
@@ -161,7 +166,11 @@ bool display_choose(struct boot *boot)
 	}
 	if (!boot->choice.framebuffer)
 		return true;
-	console_fail("kernel",
+
+	char name[256];
+
+	console_quote(name, sizeof(name), boot->config.kernel.bytes, boot->config.kernel.length);
+	console_fail(name,
 		     L"option note: framebuffer is required, expected a display that has one");
 	return boot_fail(boot, EFI_UNSUPPORTED);
 }

@@ -264,8 +264,11 @@ bool file_open(struct boot *boot, struct config_text path, struct file *ret_file
 	char name[256];
 
 	name_copy(name, path);
-	console_fail(name, L"file: open is \"%r\", expected a readable file on %a", status,
-		     volume ? "that volume" : "a volume that is there");
+	console_fail(name, L"file: open is \"%r\", expected a readable file on %a%a", status,
+		     volume == boot->volume ? "the boot volume"
+		     : volume               ? "that volume"
+					    : "a volume that is there",
+		     boot->configured ? "" : " (there is no hoist.conf)");
 	return boot_fail(boot, status);
 }
 

@@ -18,7 +18,7 @@ static bool read_kernel(struct boot *boot, struct file *file)
 	__builtin_memcpy(name, file->name, sizeof(name));
 
 	struct layout_extent extent;
-	EFI_STATUS status = memory_take(boot, file->size, &extent);
+	EFI_STATUS status = memory_take(boot, file->size ? file->size : 1, &extent);
 
 	if (EFI_ERROR(status)) {
 		uint64_t size = file->size;

@@ -44,6 +44,8 @@ void report_plan(const struct boot *boot)
 	if (!boot->request.cpu.nx)
 		console_print(
 			L"  warning: this processor has no NX, so all memory is executable\n");
+	if (boot->config.verbose)
+		console_print(L"  virtual          -> physical     size       may cache purpose\n");
 	for (size_t i = 0; boot->config.verbose && i < layout->mapping_count; i++)
 		print_mapping(&layout->mappings[i]);
 }

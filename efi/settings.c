@@ -130,14 +130,31 @@ static EFI_STATUS open_elsewhere(struct boot *boot, bool own_is_volume, struct f
 	return status;
 }
 
-static bool has_default_kernel(const struct boot *boot)
+static bool has_kernel(const struct boot *boot, EFI_HANDLE volume)
 {
 	struct file file;
 
-	if (EFI_ERROR(file_open_on(boot->volume, boot->config.kernel, &file)))
+	if (EFI_ERROR(file_open_on(volume, boot->config.kernel, &file)))
 		return false;
 	file_close(&file);
 	return true;
+}
+
+/* Where nothing is configured, the first volume that has the kernel will do. */
+static void find_kernel(struct boot *boot)
+{
+	EFI_HANDLE *handles;
+	UINTN count;
+
+	if (has_kernel(boot, boot->volume) || EFI_ERROR(file_volumes(&count, &handles)))
+		return;
+	for (UINTN i = 0; i < count; i++) {
+		if (!has_kernel(boot, handles[i]))
+			continue;
+		boot->volume = handles[i];
+		break;
+	}
+	BS->FreePool(handles);
 }
 
 static EFI_STATUS open_config(struct boot *boot, bool own_is_volume, struct file *ret_file)
@@ -146,7 +163,7 @@ static EFI_STATUS open_config(struct boot *boot, bool own_is_volume, struct file
 
 	if (EFI_ERROR(status))
 		status = open_elsewhere(boot, own_is_volume, ret_file);
-	if (!EFI_ERROR(status) || has_default_kernel(boot))
+	if (!EFI_ERROR(status) || has_kernel(boot, boot->volume))
 		return status;
 	file_connect_all();
 	return open_elsewhere(boot, own_is_volume, ret_file);
@@ -256,10 +273,13 @@ bool settings_read(struct boot *boot)
 	config_init(&boot->config);
 	boot->volume = boot->loaded->DeviceHandle;
 
-	if (!EFI_ERROR(open_config(boot, own_is_volume, &file)) && !parse_file(boot, &file))
+	boot->configured = !EFI_ERROR(open_config(boot, own_is_volume, &file));
+	if (boot->configured && !parse_file(boot, &file))
 		return false;
 	if (!parse_options(boot))
 		return false;
+	if (!boot->configured)
+		find_kernel(boot);
 	console_serial(&boot->config);
 	return true;
 }

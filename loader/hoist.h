@@ -240,7 +240,8 @@ struct hoist_extent {
  * A kernel states options in ELF notes (PT_NOTE), owner "hoist", type
  * HOIST_NOTE_OPTION. An option marked required is a refusal if hoist does not
  * know it or cannot grant it; one that is not required gives way to the
- * configuration. At file scope:
+ * configuration. The linker script keeps the section .note.hoist, in a PT_NOTE
+ * segment; without one, hoist does not see the options. At file scope:
  *
  *	HOIST_NOTE(HOIST_OPTION_IDENTITY_MAP, HOIST_REQUIRED, 0);
  */

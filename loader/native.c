@@ -12,7 +12,9 @@ struct option {
 };
 
 #define OPTION_SIZE 16
-#define STACK_MAX   UINT64_C(0x40000000) /* as the key stack allows */
+/* As the key stack allows. */
+#define STACK_MIN UINT64_C(0x4000)
+#define STACK_MAX UINT64_C(0x40000000)
 
 static uint32_t read32(const uint8_t *bytes)
 {
@@ -54,8 +56,8 @@ static enum loader_status choose_identity(const struct option *option, const str
 static enum loader_status choose_stack(const struct option *option, const struct config *config,
 				       struct native_choice *choice, struct loader_error *ret_error)
 {
-	if (option->value == 0 || option->value > STACK_MAX)
-		return refuse(ret_error, LOADER_ERR_VALUE, option, "stack size", "1 byte to 1 GiB");
+	if (option->value < STACK_MIN || option->value > STACK_MAX)
+		return refuse(ret_error, LOADER_ERR_VALUE, option, "stack size", "16 KiB to 1 GiB");
 	if (!(config->given & CONFIG_STACK))
 		choice->stack_size = align_up(option->value, HOIST_PAGE_SIZE);
 	else if ((option->flags & HOIST_REQUIRED) && config->stack_size < option->value)

@@ -96,6 +96,8 @@ def _media(build: Build) -> Iterator[Case]:
     yield Case("QEMU -kernel, configuration on a disk", verdict.judged,
                build.volume("judge", cmdline(), config="hoist.conf", image=None),
                options="verbose=on")
+    yield Case("QEMU -kernel without a configuration, the kernel on any volume", verdict.judged,
+               {"k.elf": build.kernel("judge")}, options=r"kernel=\k.elf cmdline=qemu-exit")
     yield Case("a kernel on the partition of a GUID", verdict.judged,
                build.volume("judge", cmdline()), medium="disk on AHCI",
                options=rf"kernel=guid({PARTUUID.lower()}):/boot/kernel.elf")

@@ -25,7 +25,7 @@ static const char kind_names[][16] = {
 static const char purpose_names[][16] = {
 	[HOIST_PURPOSE_IDENTITY] = "identity", [HOIST_PURPOSE_DIRECT_MAP] = "direct map",
 	[HOIST_PURPOSE_KERNEL] = "kernel",     [HOIST_PURPOSE_STACK] = "stack",
-	[HOIST_PURPOSE_HANDOFF] = "hand-over",
+	[HOIST_PURPOSE_HANDOFF] = "handoff",
 };
 
 static const char cache_names[][4] = {

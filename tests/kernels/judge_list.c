@@ -75,7 +75,7 @@ static void check_rights(void)
 		    m->purpose != HOIST_PURPOSE_HANDOFF)
 			judge_flaw("mapping %u at %lx", i, m->address_virt);
 	}
-	judge_verdict("only the kernel and the hand-over are executable");
+	judge_verdict("only the kernel and the handoff are executable");
 }
 
 bool judge_list(void)
@@ -192,7 +192,7 @@ static void check_stack(void)
 	judge_verdict("the pages below and above the stack are not mapped");
 }
 
-/* What the two maps must agree on at each page, page 0 and the hand-over's excepted. */
+/* What the two maps must agree on at each page, page 0 and the handoff's excepted. */
 static void compare_with_identity(const struct hoist_mapping *direct)
 {
 	uint64_t address = direct->address, end = direct->address + direct->size;

@@ -85,7 +85,7 @@ static void check_handoff_pages(void)
 		const struct hoist_mapping *m = &judge.mappings[i];
 
 		if (m->purpose == HOIST_PURPOSE_HANDOFF)
-			check_kind("hand-over", m->address, m->size, HOIST_MEMORY_RECLAIMABLE);
+			check_kind("handoff", m->address, m->size, HOIST_MEMORY_RECLAIMABLE);
 	}
 }
 
@@ -109,7 +109,7 @@ static void check_places(void)
 
 	check_kind("block", info->block, info->block_size, HOIST_MEMORY_RECLAIMABLE);
 	check_handoff_pages();
-	judge_verdict("the boot information and the hand-over lie in reclaimable memory");
+	judge_verdict("the boot information and the handoff lie in reclaimable memory");
 }
 
 /* ---- Against the firmware's map --------------------------------------------- */

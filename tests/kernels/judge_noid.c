@@ -11,5 +11,5 @@ void judge_variant(void)
 		if (m->address_virt >> 63 == 0 && m->purpose != HOIST_PURPOSE_HANDOFF)
 			judge_flaw("mapping %u at %lx", i, m->address_virt);
 	}
-	judge_verdict("without an identity map the lower half holds the hand-over alone");
+	judge_verdict("without an identity map the lower half holds the handoff alone");
 }

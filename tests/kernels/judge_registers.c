@@ -83,7 +83,7 @@ static void check_control(void)
 	judge_verdict("CR3 is page_table_root");
 }
 
-/* All of a descriptor table is mapped for the hand-over. */
+/* All of a descriptor table is mapped for the handoff. */
 static bool is_handoff(struct table_register table)
 {
 	const struct hoist_mapping *m = judge_mapping_at(table.base);
@@ -118,7 +118,7 @@ static void check_segments(void)
 
 	if (!mapped)
 		judge_flaw("it is at %lx", judge_entry.gdt.base);
-	judge_verdict("the GDT lies in memory mapped for the hand-over");
+	judge_verdict("the GDT lies in memory mapped for the handoff");
 	if (mapped) {
 		check_selector("CS", judge_entry.cs, code_mask, code);
 		check_selector("SS", judge_entry.ss, data_mask, data);
@@ -128,7 +128,7 @@ static void check_segments(void)
 	}
 	if (judge_entry.idt.limit && !is_handoff(judge_entry.idt))
 		judge_flaw("it is at %lx, limit %x", judge_entry.idt.base, judge_entry.idt.limit);
-	judge_verdict("the IDT, if there is one, lies in memory mapped for the hand-over");
+	judge_verdict("the IDT, if there is one, lies in memory mapped for the handoff");
 }
 
 void judge_registers(void)

@@ -162,11 +162,10 @@ static const struct granted_row granted_rows[] = {
 	  { { STACK, MUST, 16 * KIB, 0 } },
 	  NOTHING,
 	  { 16 * KIB, true, false } },
-	{ "a stack of one byte", { { STACK, MUST, 1, 0 } }, NOTHING, { 4096, true, false } },
-	{ "a stack of a page and a byte",
-	  { { STACK, MUST, 4097, 0 } },
+	{ "a stack of whole pages and a byte",
+	  { { STACK, MUST, 16 * KIB + 1, 0 } },
 	  NOTHING,
-	  { 8192, true, false } },
+	  { 20 * KIB, true, false } },
 	{ "the largest stack", { { STACK, MUST, GIB, 0 } }, NOTHING, { GIB, true, false } },
 	{ "a wish gives way: smaller stack",
 	  { { STACK, 0, 256 * KIB, 0 } },
@@ -318,6 +317,13 @@ static const struct refused_row refused_rows[] = {
 	  "identity map",
 	  0 },
 	{ "no stack", { { STACK, 0, 0, 0 } }, NOTHING, LOADER_ERR_VALUE, 0, "stack size", 0 },
+	{ "a stack below 16 KiB",
+	  { { STACK, MUST, 16 * KIB - 1, 0 } },
+	  NOTHING,
+	  LOADER_ERR_VALUE,
+	  0,
+	  "stack size",
+	  16 * KIB - 1 },
 	{ "too large a stack",
 	  { { STACK, 0, GIB + 1, 0 } },
 	  NOTHING,
@@ -416,7 +422,7 @@ static void a_longer_note_of_a_younger_kernel_is_read_as_far_as_known(void)
 	struct {
 		struct hoist_note note;
 		uint32_t more[2];
-	} longer = { note_of((struct wish){ STACK, MUST, 8 * KIB, 24 }), { 1, 2 } };
+	} longer = { note_of((struct wish){ STACK, MUST, 32 * KIB, 24 }), { 1, 2 } };
 	struct config config = config_of((struct given)NOTHING);
 	struct native_choice choice = { 0 };
 	struct loader_error error;
@@ -424,7 +430,7 @@ static void a_longer_note_of_a_younger_kernel_is_read_as_far_as_known(void)
 
 	CHECK_STATUS(native_choose(&image, &config, &choice, &error), LOADER_OK, status_text,
 		     "24 bytes");
-	CHECK_EQ(choice.stack_size, 8 * KIB, "24 bytes");
+	CHECK_EQ(choice.stack_size, 32 * KIB, "24 bytes");
 	free_image(&image);
 }
 
