@@ -100,7 +100,7 @@ $(KERNEL_ELF): | packages
 KERNEL ?= $(B)/kernels/demo.elf
 # The demo kernel leaves QEMU only if it is told that it runs there.
 CMDLINE ?= $(if $(filter $(B)/kernels/demo.elf,$(KERNEL)),qemu-exit)
-export CMDLINE := $(value CMDLINE)
+export CMDLINE
 INITRD ?=
 CONF ?=
 QEMU_ARGS ?=
