@@ -256,7 +256,7 @@ bool plan_build_tables(struct boot *boot)
 	if (status != PT_OK)
 		return fail_tables(boot, status, 0);
 	for (size_t i = 0; i < layout->mapping_count; i++) {
-		status = pt_map(&space, &layout->pt_list[i], 0, &flush);
+		status = pt_map(&space, &layout->pt_list[i], NULL, &flush);
 		if (status != PT_OK)
 			return fail_tables(boot, status, layout->pt_list[i].va.raw);
 	}

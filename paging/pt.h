@@ -52,6 +52,7 @@
 	X(PT_ERR_LEVEL, "level or leaf size is not one that the processor has")       \
 	X(PT_ERR_OVERLAP, "part of the range is mapped already")                      \
 	X(PT_ERR_SOFT, "a soft entry is covered in part only")                        \
+	X(PT_ERR_SIZE, "what is mapped there has another size")                       \
 	X(PT_ERR_NOT_MAPPED, "the address is not mapped")                             \
 	X(PT_ERR_LINK, "a table link on the way forbids a right that was asked for")  \
 	X(PT_ERR_CORRUPT, "an entry has reserved bits, or its table is out of reach") \
@@ -223,30 +224,49 @@ struct pt_plan {
 	virt_addr where;                        /* on refusal: first page that does not allow it */
 };
 
+/* What pt_map() does where something is mapped already. */
+enum pt_conflict {
+	PT_REFUSE,  /* the call, with PT_ERR_OVERLAP */
+	PT_KEEP,    /* it, if it translates as it would after the call; else refuse */
+	PT_REPLACE, /* it, but for a soft entry that is covered in part */
+};
+
+/* How pt_map() is to do it; all zero is the default, and what NULL means. */
+struct pt_options {
+	enum pt_conflict conflict;
+	unsigned max_leaf; /* level of the largest leaves wanted; 0: no cap */
+	bool exact;        /* leaves of max_leaf and no smaller ones */
+	bool set_links;    /* links let `links` through instead of everything: */
+	uint32_t links;    /* of PT_WRITE, PT_USER, PT_EXEC; those that exist, at least these */
+};
+
 /*
  * Maps m->pages pages from m->va to m->pa, with the largest leaves that the
- * processor and the alignment of both addresses allow and whose level is at
- * most `max_leaf` (0: no cap of the caller's). Leftover tables without a
- * mapping in them do not hinder a large leaf; they are retired.
+ * processor, the alignment of both addresses and the options allow. Leftover
+ * tables without a mapping in them do not hinder a large leaf; they are
+ * retired. With exact leaves, addresses and length are multiples of their size.
  *
  * The space may be the live one: a table is complete before it is linked.
  *
- *   PT_ERR_UNALIGNED   m->va or m->pa
+ *   PT_ERR_UNALIGNED   m->va or m->pa; or m->pages, if leaves are to be exact
  *   PT_ERR_RANGE       the virtual range wraps or is not in one canonical half
  *   PT_ERR_PHYS        the physical range exceeds cpu.phys_bits
- *   PT_ERR_ATTR        a flag outside PT_FLAGS_ALL
+ *   PT_ERR_ATTR        a flag outside PT_FLAGS_ALL, a link's outside of its three
  *   PT_ERR_CACHE       cpu.pat has no such type
  *   PT_ERR_WX          PT_WRITE and PT_EXEC, and the space does not allow it
- *   PT_ERR_LEVEL       max_leaf is larger than the layout's largest leaf
- *   PT_ERR_OVERLAP     an entry of the range is in use already, be it soft
+ *   PT_ERR_LEVEL       max_leaf is larger than the layout's largest leaf; or, if
+ *                      leaves are to be exact, than the processor's, or 0
+ *   PT_ERR_OVERLAP     an entry of the range is in use already, be it soft, and
+ *                      the policy does not allow for it
  *   PT_ERR_LINK        a foreign table link would withhold a right asked for
+ *                      (not with set_links)
  *   PT_ERR_CORRUPT     an existing table cannot be read, or one of the
  *                      allocator's cannot be reached
  *   PT_ERR_NO_TABLES   the allocator ran out
  *   PT_ERR_READ_ONLY   the space has no allocator
  */
-enum pt_status pt_map(struct pt_space *space, const struct pt_mapping *m, unsigned max_leaf,
-		      struct pt_flush *flush);
+enum pt_status pt_map(struct pt_space *space, const struct pt_mapping *m,
+		      const struct pt_options *options, struct pt_flush *flush);
 
 /*
  * Gives every mapped page of the range the rights and cache type of `attr`;
@@ -266,15 +286,23 @@ enum pt_status pt_protect(struct pt_space *space, struct pt_range range, struct 
 enum pt_status pt_unmap(struct pt_space *space, struct pt_range range, struct pt_flush *flush);
 
 /*
- * Dry runs: the first step of the three calls above, with the same statuses
+ * Retires the tables of the range that hold nothing; a table that the range
+ * touches counts whole. Statuses: UNALIGNED, RANGE, CORRUPT, READ_ONLY.
+ */
+enum pt_status pt_clean(struct pt_space *space, struct pt_range range, struct pt_flush *flush);
+
+/*
+ * Dry runs: the first step of the calls above, with the same statuses
  * but NO_TABLES and READ_ONLY. ret_plan is always written: the counts are
  * exact on PT_OK; on a refusal only `where` has a meaning.
  */
 enum pt_status pt_plan_map(const struct pt_space *space, const struct pt_mapping *m,
-			   unsigned max_leaf, struct pt_plan *ret_plan);
+			   const struct pt_options *options, struct pt_plan *ret_plan);
 enum pt_status pt_plan_protect(const struct pt_space *space, struct pt_range range,
 			       struct pt_attr attr, struct pt_plan *ret_plan);
 enum pt_status pt_plan_unmap(const struct pt_space *space, struct pt_range range,
+			     struct pt_plan *ret_plan);
+enum pt_status pt_plan_clean(const struct pt_space *space, struct pt_range range,
 			     struct pt_plan *ret_plan);
 
 /*
@@ -299,6 +327,7 @@ struct pt_leaf {
 	uint64_t pages; /* in units of PT_PAGE_SIZE */
 	unsigned level;
 	struct pt_attr attr; /* effective: links and leaf together */
+	uint32_t own;        /* flags that the leaf itself states */
 };
 
 /*
@@ -310,6 +339,41 @@ struct pt_leaf {
  *   PT_ERR_CORRUPT     a table on the way is out of reach, or reserved bits are set
  */
 enum pt_status pt_query(const struct pt_space *space, virt_addr va, struct pt_leaf *ret_leaf);
+
+/* ------------------------------------------------------------------------
+ * One page of a size that the caller expects: 4 KiB, 2 MiB, 1 GiB are level 1,
+ * 2, 3. pt_map() with exact leaves maps one; these are the rest.
+ *
+ *   PT_ERR_LEVEL       the processor has no leaf of that level
+ *   PT_ERR_UNALIGNED   va is not a multiple of the size
+ *   PT_ERR_NOT_MAPPED  nothing is mapped at va
+ *   PT_ERR_SIZE        a page of another size is
+ *   PT_ERR_RANGE, PT_ERR_CORRUPT, PT_ERR_READ_ONLY  as ever
+ */
+
+/* Finds the page; reads only. */
+enum pt_status pt_page(const struct pt_space *space, virt_addr va, unsigned level,
+		       struct pt_leaf *ret_leaf);
+
+/* Unmaps the page, and tells what it was. Tables left empty are retired. */
+enum pt_status pt_page_unmap(struct pt_space *space, virt_addr va, unsigned level,
+			     struct pt_flush *flush, struct pt_leaf *ret_leaf);
+
+/* Gives the page other rights and another cache type; further statuses as pt_protect(). */
+enum pt_status pt_page_protect(struct pt_space *space, virt_addr va, unsigned level,
+			       struct pt_attr attr, struct pt_flush *flush);
+
+/*
+ * Makes the link at `level` on the way to va (2 up to the levels of the space)
+ * let `rights` through, of PT_WRITE, PT_USER, PT_EXEC, and no other. It counts
+ * for all that the link leads to. PT_ERR_SIZE: there is a leaf, not a link.
+ */
+enum pt_status pt_set_link(struct pt_space *space, virt_addr va, unsigned level, uint32_t rights,
+			   struct pt_flush *flush);
+
+/* ------------------------------------------------------------------------
+ * Walks
+ */
 
 /* What a walk stops at. */
 struct pt_entry {

@@ -252,7 +252,8 @@ static phys_addr build_table(struct commit *c, unsigned level, struct slice s)
 			i += (unsigned)count;
 			s.va += count << level_shift(level);
 		} else {
-			table[i++] = pte_link(build_table(c, level - 1, part), level);
+			table[i++] = pte_link(&change->space->cpu, build_table(c, level - 1, part),
+					      change->links, level);
 			s.va = part.last + 1;
 		}
 	}
@@ -282,15 +283,31 @@ static bool table_is_empty(const pte_t *table, unsigned level)
 
 static void commit_descend(struct commit *c, pte_t *entry, unsigned level, struct slice part)
 {
+	const struct change *change = c->change;
+	const struct pt_cpu *cpu = &change->space->cpu;
 	pte_t link = *entry;
-	pte_t *below = table_below(c->change->space, link, level);
+	pte_t *below = table_below(change->space, link, level);
+	uint32_t rights = pte_rights(cpu, link, level);
 
+	if (change->set_links && (change->links & ~rights))
+		pte_store(entry, pte_relink(cpu, link, rights | change->links, level));
 	commit_table(c, below, level - 1, part);
-	if (c->change->action == ACTION_UNMAP && table_is_empty(below, level - 1)) {
+	if (change_removes_tables(change) && table_is_empty(below, level - 1)) {
 		pte_store(entry, 0);
 		flush_add(c->flush, part, false);
-		retire(c->change->space, link, level, c->flush);
+		retire(change->space, link, level, c->flush);
 	}
+}
+
+/* What processors may remember of an entry that changes. */
+static void flush_old(struct commit *c, pte_t old, unsigned level, struct slice part)
+{
+	struct pt_attr attr;
+
+	if (pte_kind(old, level) != PTE_LEAF)
+		return;
+	attr = pte_attr(&c->change->space->cpu, old, level);
+	flush_add(c->flush, part, attr.flags & PT_GLOBAL);
 }
 
 /* Writes, rewrites or clears one entry. */
@@ -307,14 +324,18 @@ static void commit_leaf(struct commit *c, pte_t *entry, unsigned level, struct s
 		pte_store(entry, pte_restate(old, change->bits[level], level));
 		break;
 	case ACTION_UNMAP:
+	case ACTION_CLEAN:
 		pte_store(entry, 0);
 		break;
 	}
-	if (pte_kind(old, level) == PTE_LEAF) {
-		struct pt_attr attr = pte_attr(&change->space->cpu, old, level);
+	flush_old(c, old, level, part);
+}
 
-		flush_add(c->flush, part, attr.flags & PT_GLOBAL);
-	}
+/* Puts a link to a finished table where a leaf or nothing was. */
+static void commit_link(struct commit *c, pte_t *entry, phys_addr table, uint32_t rights,
+			unsigned level)
+{
+	pte_store(entry, pte_link(&c->change->space->cpu, table, rights, level));
 }
 
 static void commit_entry(struct commit *c, pte_t *entry, unsigned level, struct slice part)
@@ -322,7 +343,7 @@ static void commit_entry(struct commit *c, pte_t *entry, unsigned level, struct 
 	const struct change *change = c->change;
 	pte_t old = *entry;
 
-	switch (choose_step(change, old, level, slice_is_whole(part, level))) {
+	switch (choose_step(change, old, level, part)) {
 	case STEP_SKIP:
 	case STEP_REFUSE: /* not after a plan */
 		break;
@@ -330,13 +351,14 @@ static void commit_entry(struct commit *c, pte_t *entry, unsigned level, struct 
 		commit_leaf(c, entry, level, part);
 		break;
 	case STEP_NEW_TABLE:
-		pte_store(entry, pte_link(build_table(c, level - 1, part), level));
+		commit_link(c, entry, build_table(c, level - 1, part), change->links, level);
+		flush_old(c, old, level, part);
 		break;
 	case STEP_DESCEND:
 		commit_descend(c, entry, level, part);
 		break;
 	case STEP_SPLIT:
-		pte_store(entry, pte_link(split_leaf(c, old, level, part), level));
+		commit_link(c, entry, split_leaf(c, old, level, part), LINK_RIGHTS, level);
 		break;
 	case STEP_REPLACE:
 	case STEP_DROP:
@@ -381,11 +403,11 @@ static enum pt_status change_carry_out(const struct change *change, struct pt_fl
 	return PT_OK;
 }
 
-enum pt_status pt_map(struct pt_space *space, const struct pt_mapping *m, unsigned max_leaf,
-		      struct pt_flush *flush)
+enum pt_status pt_map(struct pt_space *space, const struct pt_mapping *m,
+		      const struct pt_options *options, struct pt_flush *flush)
 {
 	struct change change;
-	enum pt_status status = change_map(&change, space, m, max_leaf);
+	enum pt_status status = change_map(&change, space, m, options);
 
 	return status == PT_OK ? change_carry_out(&change, flush) : status;
 }
@@ -402,7 +424,86 @@ enum pt_status pt_protect(struct pt_space *space, struct pt_range range, struct 
 enum pt_status pt_unmap(struct pt_space *space, struct pt_range range, struct pt_flush *flush)
 {
 	struct change change;
-	enum pt_status status = change_unmap(&change, space, range);
+	enum pt_status status = change_remove(&change, space, range, ACTION_UNMAP);
 
 	return status == PT_OK ? change_carry_out(&change, flush) : status;
+}
+
+enum pt_status pt_clean(struct pt_space *space, struct pt_range range, struct pt_flush *flush)
+{
+	struct change change;
+	enum pt_status status = change_remove(&change, space, range, ACTION_CLEAN);
+
+	return status == PT_OK ? change_carry_out(&change, flush) : status;
+}
+
+/* ---- one page -------------------------------------------------------------- */
+
+/* The page as a range, once it is known to be there. */
+static enum pt_status page_range(const struct pt_space *space, virt_addr va, unsigned level,
+				 struct pt_leaf *ret_leaf, struct pt_range *ret_range)
+{
+	enum pt_status status = pt_page(space, va, level, ret_leaf);
+
+	if (status == PT_OK)
+		*ret_range = (struct pt_range){ va, ret_leaf->pages };
+	return status;
+}
+
+enum pt_status pt_page_unmap(struct pt_space *space, virt_addr va, unsigned level,
+			     struct pt_flush *flush, struct pt_leaf *ret_leaf)
+{
+	struct pt_leaf leaf;
+	struct pt_range range;
+	enum pt_status status = page_range(space, va, level, &leaf, &range);
+
+	if (status == PT_OK)
+		status = pt_unmap(space, range, flush);
+	if (status == PT_OK)
+		*ret_leaf = leaf;
+	return status;
+}
+
+enum pt_status pt_page_protect(struct pt_space *space, virt_addr va, unsigned level,
+			       struct pt_attr attr, struct pt_flush *flush)
+{
+	struct pt_leaf leaf;
+	struct pt_range range;
+	enum pt_status status = page_range(space, va, level, &leaf, &range);
+
+	return status == PT_OK ? pt_protect(space, range, attr, flush) : status;
+}
+
+enum pt_status pt_set_link(struct pt_space *space, virt_addr va, unsigned level, uint32_t rights,
+			   struct pt_flush *flush)
+{
+	const struct pt_cpu *cpu = &space->cpu;
+	pte_t *entry;
+
+	if (!space->tables.take)
+		return PT_ERR_READ_ONLY;
+	if (rights & ~LINK_RIGHTS)
+		return PT_ERR_ATTR;
+	if (level < 2 || level > cpu->levels)
+		return PT_ERR_LEVEL;
+
+	enum pt_status status = entry_at(space, va, level, &entry);
+
+	if (status != PT_OK)
+		return status;
+	switch (pte_kind(*entry, level)) {
+	case PTE_ABSENT:
+	case PTE_SOFT:
+		return PT_ERR_NOT_MAPPED;
+	case PTE_LEAF:
+		return PT_ERR_SIZE;
+	case PTE_TABLE:
+		break;
+	}
+
+	uint64_t first = align_down(va.raw, level_size(level));
+
+	pte_store(entry, pte_relink(cpu, *entry, rights, level));
+	flush_add(flush, (struct slice){ first, first + (level_size(level) - 1) }, true);
+	return PT_OK;
 }

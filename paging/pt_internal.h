@@ -64,6 +64,13 @@ static inline pte_t *table_below(const struct pt_space *space, pte_t link, unsig
 	return table_at(&space->mem, pte_table_addr(link, level));
 }
 
+/*
+ * The entry of `level` on the way to va. NOT_MAPPED if the way ends above it,
+ * SIZE if it ends there in a leaf.
+ */
+enum pt_status entry_at(const struct pt_space *space, virt_addr va, unsigned level,
+			pte_t **ret_entry);
+
 /* Readers may be looking: whole, and after all that was written before. */
 static inline void pte_store(pte_t *entry, pte_t value)
 {
@@ -77,19 +84,33 @@ static inline pte_t pte_load(const pte_t *entry)
 
 /* ---- one change, decided (plan.c), and carried out (commit.c) ----------- */
 
-enum action { ACTION_MAP, ACTION_PROTECT, ACTION_UNMAP };
+enum action { ACTION_MAP, ACTION_PROTECT, ACTION_UNMAP, ACTION_CLEAN };
+
+/* What links can withhold. */
+#define LINK_RIGHTS ((uint32_t)(PT_WRITE | PT_USER | PT_EXEC))
 
 /* A call of the user's, checked and encoded. */
 struct change {
 	const struct pt_space *space;
 	enum action action;
+	enum pt_conflict conflict;
 	struct slice slice;
-	bool empty;                        /* no pages: nothing to do */
-	unsigned leaf_level;               /* map: the largest leaves that both addresses allow */
-	uint64_t delta;                    /* map: physical less virtual address, modulo 2^64 */
-	uint32_t rights;                   /* that the links on the way must let through */
+	bool empty;          /* no pages: nothing to do */
+	bool exact;          /* map: no leaves but of leaf_level */
+	bool set_links;      /* map: links on the way are widened to `links` */
+	uint32_t links;      /* what new links let through */
+	uint32_t rights;     /* that the links on the way must let through */
+	unsigned leaf_level; /* map: the largest leaves that both addresses allow */
+	uint64_t delta;      /* map: physical less virtual address, modulo 2^64 */
+	struct pt_attr attr;
 	pte_t bits[PT_MAX_LEAF_LEVEL + 1]; /* of a leaf, by level */
 };
+
+/* True if the change leaves no empty table behind. */
+static inline bool change_removes_tables(const struct change *change)
+{
+	return change->action == ACTION_UNMAP || change->action == ACTION_CLEAN;
+}
 
 /* What one entry needs. Decided once, for counting and for doing alike. */
 enum step {
@@ -99,19 +120,20 @@ enum step {
 	STEP_DESCEND,   /* the table below exists */
 	STEP_SPLIT,     /* a leaf is covered in part: a table of smaller ones */
 	STEP_DROP,      /* unlink the table below and all it holds */
-	STEP_REPLACE,   /* a leaf where a table is: right if that is empty */
+	STEP_REPLACE,   /* a leaf where a table is; which must be empty, unless all is replaced */
 	STEP_REFUSE,    /* the entry is in use */
 };
 
-enum step choose_step(const struct change *change, pte_t entry, unsigned level, bool whole);
+enum step choose_step(const struct change *change, pte_t entry, unsigned level, struct slice part);
 
 /* Checks and encodes; status of the call so far. */
 enum pt_status change_map(struct change *ret_change, const struct pt_space *space,
-			  const struct pt_mapping *m, unsigned max_leaf);
+			  const struct pt_mapping *m, const struct pt_options *options);
 enum pt_status change_protect(struct change *ret_change, const struct pt_space *space,
 			      struct pt_range range, struct pt_attr attr);
-enum pt_status change_unmap(struct change *ret_change, const struct pt_space *space,
-			    struct pt_range range);
+/* For the actions that take nothing but a range. */
+enum pt_status change_remove(struct change *ret_change, const struct pt_space *space,
+			     struct pt_range range, enum action action);
 
 /* The dry run: validates against the tables and counts. */
 enum pt_status change_plan(const struct change *change, struct pt_plan *ret_plan);

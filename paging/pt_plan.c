@@ -12,8 +12,6 @@
  */
 #include "paging/pt_internal.h"
 
-#define RIGHTS (PT_WRITE | PT_USER | PT_EXEC)
-
 /* ---- validation ---------------------------------------------------------- */
 
 static enum pt_status attr_encode(struct change *change, const struct pt_cpu *cpu,
@@ -27,7 +25,8 @@ static enum pt_status attr_encode(struct change *change, const struct pt_cpu *cp
 		if (!pte_encode(cpu, attr, level, &change->bits[level]))
 			return PT_ERR_CACHE;
 	}
-	change->rights = attr.flags & RIGHTS;
+	change->rights = attr.flags & LINK_RIGHTS;
+	change->attr = attr;
 	return PT_OK;
 }
 
@@ -50,35 +49,68 @@ static unsigned congruent_level(uint64_t va, uint64_t pa, unsigned cap)
 	return level;
 }
 
+/* Caps of caller and processor; PT_OK and the largest level that leaves may have. */
+static enum pt_status leaf_cap(const struct pt_cpu *cpu, const struct pt_options *options,
+			       unsigned *ret_cap)
+{
+	unsigned wanted = options->max_leaf;
+
+	if (wanted > PT_MAX_LEAF_LEVEL ||
+	    (options->exact && (wanted == 0 || wanted > cpu->max_leaf)))
+		return PT_ERR_LEVEL;
+	*ret_cap = wanted == 0 || wanted > cpu->max_leaf ? cpu->max_leaf : wanted;
+	return PT_OK;
+}
+
+/* Exact leaves must fit without smaller ones at the ends. */
+static enum pt_status exact_check(const struct change *change, const struct pt_mapping *m,
+				  unsigned level)
+{
+	bool fits_exactly = change->leaf_level == level &&
+			    is_aligned(m->va.raw, level_size(level)) &&
+			    is_aligned(m->pages, level_pages(level));
+
+	return fits_exactly ? PT_OK : PT_ERR_UNALIGNED;
+}
+
 /* All of pt_map() that depends on the processor and the request alone. */
 static enum pt_status mapping_check(struct change *change, const struct pt_cpu *cpu,
-				    const struct pt_mapping *m, unsigned max_leaf, bool allow_wx)
+				    const struct pt_mapping *m, const struct pt_options *options,
+				    bool allow_wx)
 {
+	unsigned cap = 1;
 	enum pt_status status = range_check(cpu, m->va, m->pages, &change->slice);
 
 	if (status == PT_OK)
 		status = phys_check(cpu, m->pa, m->pages);
 	if (status == PT_OK)
 		status = attr_encode(change, cpu, m->attr, allow_wx);
-	if (status == PT_OK && max_leaf > PT_MAX_LEAF_LEVEL)
-		status = PT_ERR_LEVEL;
+	if (status == PT_OK && (options->links & ~LINK_RIGHTS))
+		status = PT_ERR_ATTR;
+	if (status == PT_OK)
+		status = leaf_cap(cpu, options, &cap);
 	if (status != PT_OK)
 		return status;
 
-	unsigned cap = max_leaf == 0 || max_leaf > cpu->max_leaf ? cpu->max_leaf : max_leaf;
-
 	change->action = ACTION_MAP;
+	change->conflict = options->conflict;
 	change->empty = m->pages == 0;
+	change->exact = options->exact;
+	change->set_links = options->set_links;
+	change->links = options->set_links ? options->links : LINK_RIGHTS;
 	change->delta = m->pa.raw - m->va.raw;
 	change->leaf_level = congruent_level(m->va.raw, m->pa.raw, cap);
-	return PT_OK;
+	return options->exact ? exact_check(change, m, cap) : PT_OK;
 }
 
+static const struct pt_options default_options;
+
 enum pt_status change_map(struct change *ret_change, const struct pt_space *space,
-			  const struct pt_mapping *m, unsigned max_leaf)
+			  const struct pt_mapping *m, const struct pt_options *options)
 {
 	*ret_change = (struct change){ .space = space };
-	return mapping_check(ret_change, &space->cpu, m, max_leaf, space->allow_wx);
+	return mapping_check(ret_change, &space->cpu, m, options ? options : &default_options,
+			     space->allow_wx);
 }
 
 enum pt_status change_protect(struct change *ret_change, const struct pt_space *space,
@@ -86,6 +118,7 @@ enum pt_status change_protect(struct change *ret_change, const struct pt_space *
 {
 	struct change change = { .space = space,
 				 .action = ACTION_PROTECT,
+				 .links = LINK_RIGHTS,
 				 .empty = range.pages == 0 };
 	enum pt_status status = range_check(&space->cpu, range.va, range.pages, &change.slice);
 
@@ -95,12 +128,12 @@ enum pt_status change_protect(struct change *ret_change, const struct pt_space *
 	return status;
 }
 
-enum pt_status change_unmap(struct change *ret_change, const struct pt_space *space,
-			    struct pt_range range)
+enum pt_status change_remove(struct change *ret_change, const struct pt_space *space,
+			     struct pt_range range, enum action action)
 {
-	struct change change = { .space = space,
-				 .action = ACTION_UNMAP,
-				 .empty = range.pages == 0 };
+	struct change change = {
+		.space = space, .action = action, .links = LINK_RIGHTS, .empty = range.pages == 0
+	};
 	enum pt_status status = range_check(&space->cpu, range.va, range.pages, &change.slice);
 
 	*ret_change = change;
@@ -182,7 +215,8 @@ enum pt_status pt_plan_list(const struct pt_cpu *cpu, const struct pt_mapping *l
 
 	for (size_t i = 0; i < count; i++) {
 		struct change change = { 0 };
-		enum pt_status status = mapping_check(&change, cpu, &list[i], 0, false);
+		enum pt_status status = mapping_check(&change, cpu, &list[i], &default_options,
+						      false);
 
 		if (status == PT_OK && !change.empty && any && change.slice.va <= last)
 			status = PT_ERR_OVERLAP;
@@ -202,49 +236,100 @@ enum pt_status pt_plan_list(const struct pt_cpu *cpu, const struct pt_mapping *l
 
 /* ---- decision ------------------------------------------------------------ */
 
-static enum step step_over_table(const struct change *change, unsigned level, bool whole)
+/* A leaf can be written here. */
+static bool wants_leaf(const struct change *change, unsigned level, struct slice part)
+{
+	return level <= change->leaf_level && slice_is_whole(part, level);
+}
+
+static enum step step_over_nothing(const struct change *change, unsigned level, struct slice part)
+{
+	if (change->action != ACTION_MAP)
+		return STEP_SKIP;
+	return wants_leaf(change, level, part) ? STEP_LEAF : STEP_NEW_TABLE;
+}
+
+static enum step step_over_table(const struct change *change, unsigned level, struct slice part)
 {
 	switch (change->action) {
 	case ACTION_MAP:
-		return whole && level <= change->leaf_level ? STEP_REPLACE : STEP_DESCEND;
+		/* What is to be kept may be in there, in smaller leaves. */
+		if (change->conflict == PT_KEEP && !change->exact)
+			return STEP_DESCEND;
+		return wants_leaf(change, level, part) ? STEP_REPLACE : STEP_DESCEND;
 	case ACTION_UNMAP:
-		return whole ? STEP_DROP : STEP_DESCEND;
+		return slice_is_whole(part, level) ? STEP_DROP : STEP_DESCEND;
 	case ACTION_PROTECT:
+	case ACTION_CLEAN:
 		break;
 	}
 	return STEP_DESCEND;
 }
 
-static enum step step_over_soft(const struct change *change, bool whole)
+static enum step step_over_soft(const struct change *change, unsigned level, struct slice part)
 {
+	bool whole = slice_is_whole(part, level);
+
 	switch (change->action) {
 	case ACTION_PROTECT:
+	case ACTION_CLEAN:
 		return STEP_SKIP;
 	case ACTION_UNMAP:
 		return whole ? STEP_LEAF : STEP_REFUSE;
 	case ACTION_MAP:
 		break;
 	}
+	if (change->conflict != PT_REPLACE || !whole)
+		return STEP_REFUSE;
+	return step_over_nothing(change, level, part);
+}
+
+/* True if the leaf translates `part` as the change would, but for use and software bits. */
+static bool leaf_is_as_wanted(const struct change *change, pte_t entry, unsigned level,
+			      struct slice part)
+{
+	const struct pt_cpu *cpu = &change->space->cpu;
+	const uint32_t stated = LINK_RIGHTS | PT_GLOBAL;
+	struct pt_attr attr = pte_attr(cpu, entry, level);
+	uint32_t wanted = change->attr.flags | (cpu->nx ? 0u : PT_EXEC);
+	uint64_t pa = pte_leaf_addr(entry, level).raw + (part.va & (level_size(level) - 1));
+
+	return pa == part.va + change->delta && attr.cache == change->attr.cache &&
+	       ((attr.flags ^ wanted) & stated) == 0;
+}
+
+static enum step map_over_leaf(const struct change *change, pte_t entry, unsigned level,
+			       struct slice part)
+{
+	switch (change->conflict) {
+	case PT_REFUSE:
+		break;
+	case PT_KEEP:
+		return leaf_is_as_wanted(change, entry, level, part) ? STEP_SKIP : STEP_REFUSE;
+	case PT_REPLACE:
+		return slice_is_whole(part, level) ? step_over_nothing(change, level, part)
+						   : STEP_SPLIT;
+	}
 	return STEP_REFUSE;
 }
 
-enum step choose_step(const struct change *change, pte_t entry, unsigned level, bool whole)
+enum step choose_step(const struct change *change, pte_t entry, unsigned level, struct slice part)
 {
 	switch (pte_kind(entry, level)) {
 	case PTE_ABSENT:
-		if (change->action != ACTION_MAP)
-			return STEP_SKIP;
-		return whole && level <= change->leaf_level ? STEP_LEAF : STEP_NEW_TABLE;
+		return step_over_nothing(change, level, part);
 	case PTE_TABLE:
-		return step_over_table(change, level, whole);
+		return step_over_table(change, level, part);
 	case PTE_SOFT:
-		return step_over_soft(change, whole);
+		return step_over_soft(change, level, part);
 	case PTE_LEAF:
 		break;
 	}
 	if (change->action == ACTION_MAP)
-		return STEP_REFUSE;
-	return whole ? STEP_LEAF : STEP_SPLIT;
+		return map_over_leaf(change, entry, level, part);
+	if (change->action == ACTION_CLEAN)
+		return STEP_SKIP;
+	return slice_is_whole(part, level) ? STEP_LEAF : STEP_SPLIT;
 }
 
 /* ---- the dry run over existing tables ------------------------------------ */
@@ -306,12 +391,12 @@ static enum pt_status plan_descend(struct planner *p, pte_t entry, unsigned leve
 
 	if (!below)
 		return PT_ERR_CORRUPT;
-	if (change->rights & ~pte_rights(&change->space->cpu, entry, level))
+	if (!change->set_links && (change->rights & ~pte_rights(&change->space->cpu, entry, level)))
 		return PT_ERR_LINK;
 
 	enum pt_status status = plan_table(p, below, level - 1, part, ret_gone);
 
-	if (change->action != ACTION_UNMAP)
+	if (!change_removes_tables(change))
 		*ret_gone = false;
 	p->plan->retired += *ret_gone;
 	return status;
@@ -336,7 +421,7 @@ static enum pt_status plan_entry(struct planner *p, pte_t entry, unsigned level,
 				 bool *ret_gone)
 {
 	const struct change *change = p->change;
-	enum step step = choose_step(change, entry, level, slice_is_whole(part, level));
+	enum step step = choose_step(change, entry, level, part);
 
 	*ret_gone = false;
 	p->plan->where = virt(part.va);
@@ -359,7 +444,10 @@ static enum pt_status plan_entry(struct planner *p, pte_t entry, unsigned level,
 	case STEP_SPLIT:
 		if (!pte_is_valid(&change->space->cpu, entry, level))
 			return PT_ERR_CORRUPT;
-		plan_fresh(p, level, part, level - 1);
+		plan_fresh(p, level, part,
+			   change->action == ACTION_MAP && change->leaf_level < level
+				   ? change->leaf_level
+				   : level - 1);
 		return PT_OK;
 	case STEP_DESCEND:
 		return plan_descend(p, entry, level, part, ret_gone);
@@ -402,7 +490,7 @@ static enum pt_status plan_table(struct planner *p, const pte_t *table, unsigned
 		emptied = emptied && gone;
 		s.va = part.last + 1;
 	}
-	*ret_emptied = p->change->action == ACTION_UNMAP && emptied &&
+	*ret_emptied = change_removes_tables(p->change) && emptied &&
 		       rest_is_absent(table, level, first, last);
 	return PT_OK;
 }
@@ -435,10 +523,10 @@ static enum pt_status plan_if(enum pt_status status, const struct change *change
 }
 
 enum pt_status pt_plan_map(const struct pt_space *space, const struct pt_mapping *m,
-			   unsigned max_leaf, struct pt_plan *ret_plan)
+			   const struct pt_options *options, struct pt_plan *ret_plan)
 {
 	struct change change;
-	enum pt_status status = change_map(&change, space, m, max_leaf);
+	enum pt_status status = change_map(&change, space, m, options);
 
 	return plan_if(status, &change, m->va, ret_plan);
 }
@@ -456,7 +544,16 @@ enum pt_status pt_plan_unmap(const struct pt_space *space, struct pt_range range
 			     struct pt_plan *ret_plan)
 {
 	struct change change;
-	enum pt_status status = change_unmap(&change, space, range);
+	enum pt_status status = change_remove(&change, space, range, ACTION_UNMAP);
+
+	return plan_if(status, &change, range.va, ret_plan);
+}
+
+enum pt_status pt_plan_clean(const struct pt_space *space, struct pt_range range,
+			     struct pt_plan *ret_plan)
+{
+	struct change change;
+	enum pt_status status = change_remove(&change, space, range, ACTION_CLEAN);
 
 	return plan_if(status, &change, range.va, ret_plan);
 }

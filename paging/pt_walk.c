@@ -3,28 +3,28 @@
  */
 #include "paging/pt_internal.h"
 
-#define RIGHTS (PT_WRITE | PT_USER | PT_EXEC)
-
 /* A leaf as the processor sees it, when the links above leave `rights`. */
 static struct pt_leaf leaf_of(const struct pt_space *space, pte_t e, unsigned level, uint64_t va,
 			      uint32_t rights)
 {
 	struct pt_attr attr = pte_attr(&space->cpu, e, level);
+	uint32_t own = attr.flags;
 
-	attr.flags &= rights | ~(uint32_t)RIGHTS;
+	attr.flags &= rights | ~LINK_RIGHTS;
 	return (struct pt_leaf){
 		.va = virt(align_down(va, level_size(level))),
 		.pa = pte_leaf_addr(e, level),
 		.pages = level_pages(level),
 		.level = level,
 		.attr = attr,
+		.own = own,
 	};
 }
 
 enum pt_status pt_query(const struct pt_space *space, virt_addr va, struct pt_leaf *ret_leaf)
 {
 	const pte_t *table = table_at(&space->mem, space->root);
-	uint32_t rights = RIGHTS;
+	uint32_t rights = LINK_RIGHTS;
 
 	if (!is_canonical(&space->cpu, va.raw))
 		return PT_ERR_RANGE;
@@ -42,6 +42,49 @@ enum pt_status pt_query(const struct pt_space *space, virt_addr va, struct pt_le
 		}
 		rights &= pte_rights(&space->cpu, e, level);
 		table = table_below(space, e, level);
+	}
+	return PT_ERR_CORRUPT;
+}
+
+/* ---- one page, one entry ---------------------------------------------------- */
+
+enum pt_status pt_page(const struct pt_space *space, virt_addr va, unsigned level,
+		       struct pt_leaf *ret_leaf)
+{
+	struct pt_leaf leaf;
+
+	if (level < 1 || level > space->cpu.max_leaf)
+		return PT_ERR_LEVEL;
+	if (!is_aligned(va.raw, level_size(level)))
+		return PT_ERR_UNALIGNED;
+
+	enum pt_status status = pt_query(space, va, &leaf);
+
+	if (status == PT_OK && leaf.level != level)
+		status = PT_ERR_SIZE;
+	if (status == PT_OK)
+		*ret_leaf = leaf;
+	return status;
+}
+
+enum pt_status entry_at(const struct pt_space *space, virt_addr va, unsigned level,
+			pte_t **ret_entry)
+{
+	pte_t *table = table_at(&space->mem, space->root);
+
+	if (!is_canonical(&space->cpu, va.raw))
+		return PT_ERR_RANGE;
+	for (unsigned l = space->cpu.levels; table; l--) {
+		pte_t *entry = &table[level_index(va.raw, l)];
+		enum pte_kind kind = pte_kind(*entry, l);
+
+		if (l == level) {
+			*ret_entry = entry;
+			return PT_OK;
+		}
+		if (kind != PTE_TABLE)
+			return kind == PTE_LEAF ? PT_ERR_SIZE : PT_ERR_NOT_MAPPED;
+		table = table_below(space, *entry, l);
 	}
 	return PT_ERR_CORRUPT;
 }
@@ -71,7 +114,7 @@ enum pt_status pt_walk_start(struct pt_walk *ret_walk, const struct pt_space *sp
 		.done = range.pages == 0,
 	};
 	ret_walk->table[top] = root;
-	ret_walk->rights[top] = RIGHTS;
+	ret_walk->rights[top] = LINK_RIGHTS;
 	return PT_OK;
 }
 

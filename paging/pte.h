@@ -12,7 +12,8 @@
  *
  *	pte_kind      what an entry is; looks at the entry alone
  *	pte_is_valid  no reserved bit is set (only for tables and leaves)
- *	pte_link      an entry that links to a table and withholds no right
+ *	pte_link      an entry that links to a table and lets these rights through
+ *	pte_relink    a link with other rights; all else in it stays
  *	pte_encode    the bits of a leaf but for its address; false if the
  *	              processor has no such cache type
  *	pte_leaf      those bits with an address

@@ -77,10 +77,17 @@ static inline bool pte_is_valid(const struct pt_cpu *cpu, pte_t e, unsigned leve
 	return (e & reserved) == 0;
 }
 
-static inline pte_t pte_link(phys_addr table, unsigned level)
+static inline pte_t pte_link(const struct pt_cpu *cpu, phys_addr table, uint32_t rights,
+			     unsigned level)
 {
 	(void)level;
-	return table.raw | PTE_U | PTE_W | PTE_P;
+	return table.raw | PTE_P | (rights & PT_WRITE ? PTE_W : 0) |
+	       (rights & PT_USER ? PTE_U : 0) | (cpu->nx && !(rights & PT_EXEC) ? PTE_XD : 0);
+}
+
+static inline pte_t pte_relink(const struct pt_cpu *cpu, pte_t e, uint32_t rights, unsigned level)
+{
+	return (e & ~(PTE_W | PTE_U | PTE_XD)) | pte_link(cpu, phys(0), rights, level);
 }
 
 static inline phys_addr pte_table_addr(pte_t e, unsigned level)

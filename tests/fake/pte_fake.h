@@ -94,11 +94,23 @@ static inline bool pte_is_valid(const struct pt_cpu *cpu, pte_t e, unsigned leve
 	return level > 1;
 }
 
-static inline pte_t pte_link(phys_addr table, unsigned level)
+static inline pte_t pte_link(const struct pt_cpu *cpu, phys_addr table, uint32_t rights,
+			     unsigned level)
 {
 	uint64_t number = table.raw >> PTE_PAGE_SHIFT;
 
-	return pte_scramble(number << PTE_NUMBER_SHIFT | PTE_USER | PTE_KIND_TABLE, level);
+	return pte_scramble(number << PTE_NUMBER_SHIFT | PTE_KIND_TABLE |
+				    (rights & PT_WRITE ? 0 : PTE_READ_ONLY) |
+				    (rights & PT_USER ? PTE_USER : 0) |
+				    (rights & PT_EXEC || !cpu->nx ? 0 : PTE_NO_EXEC),
+			    level);
+}
+
+static inline pte_t pte_relink(const struct pt_cpu *cpu, pte_t e, uint32_t rights, unsigned level)
+{
+	uint64_t word = pte_unscramble(e, level) & ~(PTE_READ_ONLY | PTE_USER | PTE_NO_EXEC);
+
+	return pte_scramble(word, level) | pte_link(cpu, phys(0), rights, level);
 }
 
 static inline phys_addr pte_table_addr(pte_t e, unsigned level)

@@ -31,7 +31,7 @@ struct scene {
 	struct pt_mapping before[3]; /* ends with one of no pages */
 	enum scene_op op;
 	struct pt_mapping with; /* protect: pa unused; unmap: attr too */
-	unsigned cap;
+	struct pt_options options;
 	enum pt_status status;
 	uint64_t where; /* on refusal the page named; 0: the first of `with` */
 	uint64_t tables, released, leaves[PT_MAX_LEAF_LEVEL + 1];
@@ -80,7 +80,7 @@ static inline enum pt_status scene_plan(const struct space_fixture *f, const str
 
 	switch (scene->op) {
 	case SCENE_MAP:
-		return pt_plan_map(&f->space, &scene->with, scene->cap, ret_plan);
+		return pt_plan_map(&f->space, &scene->with, &scene->options, ret_plan);
 	case SCENE_PROTECT:
 		return pt_plan_protect(&f->space, range, scene->with.attr, ret_plan);
 	case SCENE_UNMAP:
@@ -95,7 +95,7 @@ static inline enum pt_status scene_call(struct space_fixture *f, const struct sc
 
 	switch (scene->op) {
 	case SCENE_MAP:
-		return pt_map(&f->space, &scene->with, scene->cap, &f->flush);
+		return pt_map(&f->space, &scene->with, &scene->options, &f->flush);
 	case SCENE_PROTECT:
 		return pt_protect(&f->space, range, scene->with.attr, &f->flush);
 	case SCENE_UNMAP:

@@ -44,7 +44,8 @@ static enum pt_status call(struct space_fixture *f, const uint8_t *request)
 
 	switch (request[0] % 4) {
 	case 0:
-		return pt_map(&f->space, &m, request[5] % 5, &f->flush);
+		return pt_map(&f->space, &m, &(struct pt_options){ .max_leaf = request[5] % 5 },
+			      &f->flush);
 	case 1:
 		return pt_protect(&f->space, range, m.attr, &f->flush);
 	case 2:

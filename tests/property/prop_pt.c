@@ -273,7 +273,8 @@ static enum pt_status plan_request(const struct trial *t, struct pt_plan *ret_pl
 	struct pt_range range = { r->m.va, r->m.pages };
 
 	if (r->op == OP_MAP)
-		return pt_plan_map(&t->f.space, &r->m, r->cap, ret_plan);
+		return pt_plan_map(&t->f.space, &r->m, &(struct pt_options){ .max_leaf = r->cap },
+				   ret_plan);
 	if (r->op == OP_PROTECT)
 		return pt_plan_protect(&t->f.space, range, r->m.attr, ret_plan);
 	return pt_plan_unmap(&t->f.space, range, ret_plan);
@@ -285,7 +286,8 @@ static enum pt_status call_request(struct trial *t)
 	struct pt_range range = { r->m.va, r->m.pages };
 
 	if (r->op == OP_MAP)
-		return pt_map(&t->f.space, &r->m, r->cap, &t->f.flush);
+		return pt_map(&t->f.space, &r->m, &(struct pt_options){ .max_leaf = r->cap },
+			      &t->f.flush);
 	if (r->op == OP_PROTECT)
 		return pt_protect(&t->f.space, range, r->m.attr, &t->f.flush);
 	return pt_unmap(&t->f.space, range, &t->f.flush);

@@ -27,7 +27,7 @@ static const struct scene SCENES[] = {
 	  .tables = 5 },
 	{ .name = "small leaves all over 24 MiB",
 	  .op = SCENE_MAP,
-	  .cap = 1,
+	  .options.max_leaf = 1,
 	  .with = SCENE_RUN(GIB - 12 * MIB, 0, PAGES(24 * MIB), PT_WRITE, PT_WB),
 	  .tables = 15 },
 	{ .name = "leaves of all sizes, a page to either side of 2 GiB",
@@ -144,6 +144,7 @@ static void refusals_leave_no_trace_with_five_levels(void)
 static void refusals_leave_no_trace_however_runs_are_cut(void)
 {
 	struct pt_mapping m = SCENE_RUN(GIB - 8 * MIB, 0, PAGES(16 * MIB), 0, PT_WB);
+	struct pt_options small = { .max_leaf = 1 };
 
 	for (size_t extra = 0; extra < 24; extra++) {
 		struct space_fixture f;
@@ -154,15 +155,15 @@ static void refusals_leave_no_trace_however_runs_are_cut(void)
 		for (size_t i = 0; i < extra; i++)
 			scene_map(&f, (struct pt_mapping)SCENE_RUN(4 * GIB + i * 2 * MIB, 0, 1, 0,
 								   PT_WB));
-		CHECK_STATUS(pt_plan_map(&f.space, &m, 1, &plan), PT_OK, space_text, "plan");
+		CHECK_STATUS(pt_plan_map(&f.space, &m, &small, &plan), PT_OK, space_text, "plan");
 		for (size_t left = 0; left < plan.tables; left++) {
 			f.arena.limit = space_taken(&f.arena) + left;
-			CHECK_STATUS(pt_map(&f.space, &m, 1, &f.flush), PT_ERR_NO_TABLES,
+			CHECK_STATUS(pt_map(&f.space, &m, &small, &f.flush), PT_ERR_NO_TABLES,
 				     space_text, "starved");
 			CHECK(space_snapshot_equal(&f.shot, &f.arena), "starved");
 		}
 		f.arena.limit++;
-		CHECK_STATUS(pt_map(&f.space, &m, 1, &f.flush), PT_OK, space_text, "fed");
+		CHECK_STATUS(pt_map(&f.space, &m, &small, &f.flush), PT_OK, space_text, "fed");
 		CHECK_EQ(f.arena.misuses, 0, "fed");
 		space_fixture_free(&f);
 	}

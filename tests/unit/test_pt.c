@@ -256,7 +256,7 @@ static void a_block_is_a_stack_of_tables(void)
 		.levels = l, .max_leaf = leaf, .scene = {                       \
 			.name = text,                                           \
 			.op = SCENE_MAP,                                        \
-			.cap = most,                                            \
+			.options.max_leaf = most,                               \
 			.with = { { from }, { to }, count, { 0, PT_WB } },      \
 			.after = { { { from }, { to }, count, { 0, PT_WB } } }, \
 			.tables = taken,                                        \
@@ -384,7 +384,8 @@ static const struct scene REFUSED_MAPS[] = {
 	REFUSE("memory type 256 + WB", .with = ONE(MIB, 0, 0, 256 + PT_WB), .status = PT_ERR_CACHE),
 	REFUSE("writable and executable", .with = ONE(MIB, 0, PT_WRITE | PT_EXEC, PT_WB),
 	       .status = PT_ERR_WX),
-	REFUSE("a cap of level 4", .with = ONE(MIB, 0, 0, PT_WB), .cap = 4, .status = PT_ERR_LEVEL),
+	REFUSE("a cap of level 4", .with = ONE(MIB, 0, 0, PT_WB), .options.max_leaf = 4,
+	       .status = PT_ERR_LEVEL),
 };
 
 static void map_refuses_by_name_and_leaves_no_trace(void)

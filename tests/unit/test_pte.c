@@ -106,7 +106,7 @@ static void a_link_leads_to_its_table_and_withholds_nothing(void)
 		unsigned level = 2 + i % (PT_MAX_LEVELS - 1);
 		struct pt_cpu cpu = cpu_of(i % 2);
 		phys_addr table = random_address(1);
-		pte_t e = pte_link(table, level);
+		pte_t e = pte_link(&cpu, table, RIGHTS, level);
 
 		CHECK_EQ(pte_kind(e, level), PTE_TABLE, level_name(level));
 		CHECK(pte_is_valid(&cpu, e, level), level_name(level));
@@ -131,7 +131,7 @@ static void each_right_can_be_withheld_by_a_link(void)
 		uint32_t withheld = 0;
 
 		for (unsigned bit = 0; bit < ENTRY_BITS; bit++) {
-			pte_t e = pte_link(table, level) ^ UINT64_C(1) << bit;
+			pte_t e = pte_link(&cpu, table, RIGHTS, level) ^ UINT64_C(1) << bit;
 
 			if (pte_kind(e, level) == PTE_TABLE && pte_is_valid(&cpu, e, level))
 				withheld |= RIGHTS & ~pte_rights(&cpu, e, level);
@@ -154,7 +154,7 @@ static void without_nx_neither_leaf_nor_link_forbids_execution(void)
 		CHECK(!pte_is_valid(&without, e, level), level_name(level));
 	}
 	for (unsigned bit = 0; bit < ENTRY_BITS; bit++) {
-		pte_t e = pte_link(phys(0), 2) ^ UINT64_C(1) << bit;
+		pte_t e = pte_link(&without, phys(0), RIGHTS, 2) ^ UINT64_C(1) << bit;
 
 		if (pte_kind(e, 2) == PTE_TABLE && pte_is_valid(&without, e, 2))
 			CHECK(pte_rights(&without, e, 2) & PT_EXEC, "a link");
@@ -171,8 +171,9 @@ static void addresses_beyond_the_width_are_reserved(void)
 		for (unsigned bit = PTE_PAGE_SHIFT; bit < PTE_MAX_PHYS_BITS; bit++) {
 			uint64_t pa = UINT64_C(1) << bit;
 
-			CHECK_EQ(pte_is_valid(&cpu, pte_link(phys(pa), 2), 2), bit < bits, "link");
-			CHECK_EQ(pte_is_valid(&cpu, pte_link(phys(pa), PT_MAX_LEVELS),
+			CHECK_EQ(pte_is_valid(&cpu, pte_link(&cpu, phys(pa), RIGHTS, 2), 2),
+				 bit < bits, "link");
+			CHECK_EQ(pte_is_valid(&cpu, pte_link(&cpu, phys(pa), RIGHTS, PT_MAX_LEVELS),
 					      PT_MAX_LEVELS),
 				 bit < bits, "link of the highest level");
 			CHECK_EQ(pte_is_valid(&cpu, leaf_of(&cpu, attr, phys(pa), 1), 1),
@@ -229,7 +230,7 @@ static void a_leaf_above_the_largest_level_is_recognised_and_invalid(void)
 		unsigned leaves = 0;
 
 		for (unsigned bit = 0; bit < ENTRY_BITS; bit++) {
-			pte_t e = pte_link(phys(0), level) ^ UINT64_C(1) << bit;
+			pte_t e = pte_link(&cpu, phys(0), RIGHTS, level) ^ UINT64_C(1) << bit;
 
 			leaves += pte_kind(e, level) == PTE_LEAF;
 			CHECK(pte_kind(e, level) != PTE_LEAF || !pte_is_valid(&cpu, e, level),
@@ -385,7 +386,8 @@ static void the_stash_changes_nothing_that_an_entry_says(void)
 		expect_stash_is_invisible(0, level);
 		expect_stash_is_invisible(check_random(&rng), level);
 		if (level > 1)
-			expect_stash_is_invisible(pte_link(random_address(1), level), level);
+			expect_stash_is_invisible(pte_link(&cpu, random_address(1), RIGHTS, level),
+						  level);
 		if (level <= PT_MAX_LEAF_LEVEL)
 			expect_stash_is_invisible(
 				leaf_of(&cpu, random_attr(), random_address(level), level), level);
