@@ -271,7 +271,8 @@ enum pt_status pt_map(struct pt_space *space, const struct pt_mapping *m,
 /*
  * Gives every mapped page of the range the rights and cache type of `attr`;
  * holes and soft entries stay what they are. Large leaves that are covered in part are split.
- * Accessed and dirty bits are those of `attr` or of the leaf, whichever is set. Statuses as
+ * Accessed and dirty bits are those of `attr` or of the leaf, whichever is set;
+ * those that a processor sets during the call can be lost. Statuses as
  * pt_map(), without OVERLAP and PHYS.
  */
 enum pt_status pt_protect(struct pt_space *space, struct pt_range range, struct pt_attr attr,
@@ -292,6 +293,16 @@ enum pt_status pt_unmap(struct pt_space *space, struct pt_range range, struct pt
 enum pt_status pt_clean(struct pt_space *space, struct pt_range range, struct pt_flush *flush);
 
 /*
+ * Puts leaves together again: where the entries of a table continue each other
+ * physically and say the same, and the processor has leaves of their size
+ * together, one leaf takes the table's place; its accessed and dirty bits are
+ * set if one of theirs was. Tables that hold nothing are retired. A table that
+ * the range touches counts whole. Takes no table.
+ * Statuses: UNALIGNED, RANGE, CORRUPT, READ_ONLY.
+ */
+enum pt_status pt_collapse(struct pt_space *space, struct pt_range range, struct pt_flush *flush);
+
+/*
  * Dry runs: the first step of the calls above, with the same statuses
  * but NO_TABLES and READ_ONLY. ret_plan is always written: the counts are
  * exact on PT_OK; on a refusal only `where` has a meaning.
@@ -304,6 +315,8 @@ enum pt_status pt_plan_unmap(const struct pt_space *space, struct pt_range range
 			     struct pt_plan *ret_plan);
 enum pt_status pt_plan_clean(const struct pt_space *space, struct pt_range range,
 			     struct pt_plan *ret_plan);
+enum pt_status pt_plan_collapse(const struct pt_space *space, struct pt_range range,
+				struct pt_plan *ret_plan);
 
 /*
  * How many tables an empty space needs for all of `list`, the root included,
@@ -339,6 +352,12 @@ struct pt_leaf {
  *   PT_ERR_CORRUPT     a table on the way is out of reach, or reserved bits are set
  */
 enum pt_status pt_query(const struct pt_space *space, virt_addr va, struct pt_leaf *ret_leaf);
+
+/*
+ * What `va` translates to, and nothing else: as short a way as there is.
+ * Statuses as pt_query().
+ */
+enum pt_status pt_translate(const struct pt_space *space, virt_addr va, phys_addr *ret_pa);
 
 /* ------------------------------------------------------------------------
  * One page of a size that the caller expects: 4 KiB, 2 MiB, 1 GiB are level 1,

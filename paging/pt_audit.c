@@ -24,11 +24,8 @@ static enum pt_status audit_leaf(struct auditor *a, const struct pt_leaf *leaf)
 static bool is_empty_table(const struct auditor *a, const struct pt_entry *link)
 {
 	const pte_t *table = table_at(&a->space->mem, link->at.pa);
-	unsigned i = 0;
 
-	while (table && i < PTE_COUNT && pte_kind(table[i], link->at.level - 1) == PTE_ABSENT)
-		i++;
-	return i == PTE_COUNT;
+	return table && table_is_empty(table, link->at.level - 1);
 }
 
 static enum pt_status audit_table(struct auditor *a, const struct pt_entry *link)

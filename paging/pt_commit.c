@@ -104,7 +104,7 @@ static pte_t *reserve_use(struct reserve *reserve, phys_addr *ret_table)
 
 /* ---- flush and retirement ------------------------------------------------- */
 
-static void flush_add(struct pt_flush *flush, struct slice s, bool global)
+void flush_add(struct pt_flush *flush, struct slice s, bool global)
 {
 	uint64_t first = s.va, last = s.last;
 
@@ -151,8 +151,7 @@ static uint64_t stash_read(const pte_t *table)
 	return value;
 }
 
-/* Puts the table that `link` led to, and all below it, on the list. */
-static void retire(const struct pt_space *space, pte_t link, unsigned level, struct pt_flush *flush)
+void retire(const struct pt_space *space, pte_t link, unsigned level, struct pt_flush *flush)
 {
 	phys_addr table = pte_table_addr(link, level);
 	pte_t *entries = table_below(space, link, level);
@@ -272,15 +271,6 @@ static phys_addr split_leaf(struct commit *c, pte_t entry, unsigned level, struc
 	return ret;
 }
 
-static bool table_is_empty(const pte_t *table, unsigned level)
-{
-	unsigned i = 0;
-
-	while (i < PTE_COUNT && pte_kind(table[i], level) == PTE_ABSENT)
-		i++;
-	return i == PTE_COUNT;
-}
-
 static void commit_descend(struct commit *c, pte_t *entry, unsigned level, struct slice part)
 {
 	const struct change *change = c->change;
@@ -370,11 +360,48 @@ static void commit_entry(struct commit *c, pte_t *entry, unsigned level, struct 
 	}
 }
 
+/* Rewrites the leaves of a table of pages; the rest stays. */
+static void protect_pages(struct commit *c, pte_t *entries, unsigned count, struct slice s)
+{
+	const struct pt_cpu *cpu = &c->change->space->cpu;
+	pte_t bits = c->change->bits[1];
+	uint32_t flags = 0;
+	bool any = false;
+
+	for (unsigned i = 0; i < count; i++) {
+		pte_t old = entries[i];
+
+		if (pte_kind(old, 1) != PTE_LEAF)
+			continue;
+		pte_store(&entries[i], pte_restate(old, bits, 1));
+		flags |= pte_attr(cpu, old, 1).flags;
+		any = true;
+	}
+	if (any)
+		flush_add(c->flush, s, flags & PT_GLOBAL);
+}
+
+/* A table of pages in one go, where plan_pages() has found nothing in the way. */
+static bool commit_pages(struct commit *c, pte_t *entries, unsigned count, struct slice s)
+{
+	const struct change *change = c->change;
+
+	if (change->action == ACTION_MAP && change->conflict == PT_REFUSE)
+		fill_leaves(entries, count, change->bits[1], s.va + change->delta, 1);
+	else if (change->action == ACTION_PROTECT)
+		protect_pages(c, entries, count, s);
+	else
+		return false;
+	return true;
+}
+
 /* Depth is bounded by `level`. */
 static void commit_table(struct commit *c, pte_t *table, unsigned level, struct slice s)
 {
 	unsigned first = level_index(s.va, level), last = level_index(s.last, level);
 
+	if (level == 1 && commit_pages(c, &table[first], last - first + 1, s))
+		return;
 	for (unsigned i = first; i <= last; i++) {
 		struct slice part = slice_in_entry(s, level);
 

@@ -71,6 +71,16 @@ static inline pte_t *table_below(const struct pt_space *space, pte_t link, unsig
 enum pt_status entry_at(const struct pt_space *space, virt_addr va, unsigned level,
 			pte_t **ret_entry);
 
+/* True if no entry is in use. */
+static inline bool table_is_empty(const pte_t *table, unsigned level)
+{
+	unsigned i = 0;
+
+	while (i < PTE_COUNT && pte_kind(table[i], level) == PTE_ABSENT)
+		i++;
+	return i == PTE_COUNT;
+}
+
 /* Readers may be looking: whole, and after all that was written before. */
 static inline void pte_store(pte_t *entry, pte_t value)
 {
@@ -134,6 +144,12 @@ enum pt_status change_protect(struct change *ret_change, const struct pt_space *
 /* For the actions that take nothing but a range. */
 enum pt_status change_remove(struct change *ret_change, const struct pt_space *space,
 			     struct pt_range range, enum action action);
+
+/* Adds pages to what processors have to forget. */
+void flush_add(struct pt_flush *flush, struct slice s, bool global);
+
+/* Puts the table that `link` of `level` led to, and all below it, on the list of retired ones. */
+void retire(const struct pt_space *space, pte_t link, unsigned level, struct pt_flush *flush);
 
 /* The dry run: validates against the tables and counts. */
 enum pt_status change_plan(const struct change *change, struct pt_plan *ret_plan);

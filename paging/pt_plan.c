@@ -473,13 +473,74 @@ static bool rest_is_absent(const pte_t *table, unsigned level, unsigned first, u
 	return true;
 }
 
-/* Plans the part of a table that `s` covers. Depth is bounded by `level`. */
-static enum pt_status plan_table(struct planner *p, const pte_t *table, unsigned level,
-				 struct slice s, bool *ret_emptied)
+/* The entries of a table of pages that a change covers, all of them whole. */
+struct pages {
+	const pte_t *entries;
+	unsigned count;
+	uint64_t va; /* of the first */
+};
+
+/* Mapping where nothing may be: one look at all entries, another only to say where. */
+static enum pt_status plan_fresh_pages(struct planner *p, const struct pages *pages)
+{
+	pte_t all = 0;
+	unsigned i = 0;
+
+	for (unsigned j = 0; j < pages->count; j++)
+		all |= pages->entries[j];
+	p->plan->leaves[1] += pages->count;
+	if (all == 0)
+		return PT_OK;
+	while (i < pages->count && pte_kind(pages->entries[i], 1) == PTE_ABSENT)
+		i++;
+	p->plan->where = virt(pages->va + i * PT_PAGE_SIZE);
+	return i == pages->count ? PT_OK : PT_ERR_OVERLAP;
+}
+
+static enum pt_status plan_protect_pages(struct planner *p, const struct pages *pages)
+{
+	const struct pt_cpu *cpu = &p->change->space->cpu;
+
+	for (unsigned i = 0; i < pages->count; i++) {
+		pte_t e = pages->entries[i];
+
+		if (pte_kind(e, 1) != PTE_LEAF)
+			continue;
+		if (!pte_is_valid(cpu, e, 1)) {
+			p->plan->where = virt(pages->va + i * PT_PAGE_SIZE);
+			return PT_ERR_CORRUPT;
+		}
+		p->plan->leaves[1]++;
+	}
+	return PT_OK;
+}
+
+/*
+ * A table of pages in one go, for the actions that treat all its entries alike.
+ * False if this is not one; then each entry is planned by itself.
+ */
+static bool plan_pages(struct planner *p, const struct pages *pages, enum pt_status *ret_status)
+{
+	const struct change *change = p->change;
+
+	if (change->action == ACTION_MAP && change->conflict == PT_REFUSE)
+		*ret_status = plan_fresh_pages(p, pages);
+	else if (change->action == ACTION_PROTECT)
+		*ret_status = plan_protect_pages(p, pages);
+	else if (change->action == ACTION_UNMAP)
+		*ret_status = PT_OK;
+	else
+		return false;
+	return true;
+}
+
+/* Plans entry by entry; *ret_gone: all of them will be absent. */
+static enum pt_status plan_entries(struct planner *p, const pte_t *table, unsigned level,
+				   struct slice s, bool *ret_gone)
 {
 	unsigned first = level_index(s.va, level), last = level_index(s.last, level);
-	bool emptied = true;
 
+	*ret_gone = true;
 	for (unsigned i = first; i <= last; i++) {
 		struct slice part = slice_in_entry(s, level);
 		bool gone;
@@ -487,12 +548,26 @@ static enum pt_status plan_table(struct planner *p, const pte_t *table, unsigned
 
 		if (status != PT_OK)
 			return status;
-		emptied = emptied && gone;
+		*ret_gone = *ret_gone && gone;
 		s.va = part.last + 1;
 	}
-	*ret_emptied = change_removes_tables(p->change) && emptied &&
-		       rest_is_absent(table, level, first, last);
 	return PT_OK;
+}
+
+/* Plans the part of a table that `s` covers. Depth is bounded by `level`. */
+static enum pt_status plan_table(struct planner *p, const pte_t *table, unsigned level,
+				 struct slice s, bool *ret_emptied)
+{
+	unsigned first = level_index(s.va, level), last = level_index(s.last, level);
+	struct pages pages = { &table[first], last - first + 1, s.va };
+	enum pt_status status = PT_OK;
+	bool gone = true;
+
+	if (level > 1 || !plan_pages(p, &pages, &status))
+		status = plan_entries(p, table, level, s, &gone);
+	*ret_emptied = status == PT_OK && change_removes_tables(p->change) && gone &&
+		       rest_is_absent(table, level, first, last);
+	return status;
 }
 
 enum pt_status change_plan(const struct change *change, struct pt_plan *ret_plan)

@@ -46,6 +46,31 @@ enum pt_status pt_query(const struct pt_space *space, virt_addr va, struct pt_le
 	return PT_ERR_CORRUPT;
 }
 
+enum pt_status pt_translate(const struct pt_space *space, virt_addr va, phys_addr *ret_pa)
+{
+	const pte_t *table = table_at(&space->mem, space->root);
+	unsigned level = space->cpu.levels;
+
+	if (!is_canonical(&space->cpu, va.raw))
+		return PT_ERR_RANGE;
+	for (; table && level > 0; level--) {
+		pte_t e = pte_load(&table[level_index(va.raw, level)]);
+		enum pte_kind kind = pte_kind(e, level);
+
+		if (kind == PTE_TABLE) {
+			table = table_below(space, e, level);
+			continue;
+		}
+		if (kind != PTE_LEAF)
+			return PT_ERR_NOT_MAPPED;
+		if (!pte_is_valid(&space->cpu, e, level))
+			return PT_ERR_CORRUPT;
+		*ret_pa = phys(pte_leaf_addr(e, level).raw | (va.raw & (level_size(level) - 1)));
+		return PT_OK;
+	}
+	return PT_ERR_CORRUPT;
+}
+
 /* ---- one page, one entry ---------------------------------------------------- */
 
 enum pt_status pt_page(const struct pt_space *space, virt_addr va, unsigned level,

@@ -19,6 +19,8 @@
  *	pte_leaf      those bits with an address
  *	pte_demote    the bits, but for the address, of the leaves one level down
  *	              that together say what this leaf does
+ *	pte_promote   the leaf one level up that begins as this one does
+ *	pte_use       where a leaf of a level has its accessed and dirty bits
  *	pte_restate   a leaf with the rights and cache type of other bits; its
  *	              address, accessed, dirty and software bits stay
  *	pte_leaf_addr, pte_table_addr  the address in a leaf, in a link

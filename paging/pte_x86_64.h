@@ -164,6 +164,19 @@ static inline pte_t pte_demote(pte_t e, unsigned level)
 	       (level - 1 > 1 ? PTE_PS : 0);
 }
 
+static inline pte_t pte_promote(pte_t e, unsigned level)
+{
+	pte_t bits = e & ~(pte_pat_bits(7, level) | PTE_PS);
+
+	return bits | pte_pat_bits(pte_pat_index(e, level), level + 1) | PTE_PS;
+}
+
+static inline pte_t pte_use(unsigned level)
+{
+	(void)level;
+	return PTE_A | PTE_D;
+}
+
 static inline pte_t pte_restate(pte_t e, pte_t bits, unsigned level)
 {
 	return (e & (PTE_KEPT | pte_addr_mask(level))) | bits;

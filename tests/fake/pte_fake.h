@@ -192,6 +192,19 @@ static inline pte_t pte_demote(pte_t e, unsigned level)
 	return pte_scramble(word | pte_cache_word(index, level - 1), level - 1);
 }
 
+static inline pte_t pte_promote(pte_t e, unsigned level)
+{
+	uint64_t word = pte_unscramble(e, level);
+	unsigned index = pte_cache_index(word, level);
+
+	return pte_scramble((word & ~PTE_CACHE) | pte_cache_word(index, level + 1), level + 1);
+}
+
+static inline pte_t pte_use(unsigned level)
+{
+	return pte_scramble(PTE_ACCESSED | PTE_DIRTY, level);
+}
+
 static inline pte_t pte_restate(pte_t e, pte_t bits, unsigned level)
 {
 	uint64_t stated = PTE_KIND | PTE_GLOBAL | PTE_USER | PTE_NO_EXEC | PTE_READ_ONLY |
