@@ -227,7 +227,8 @@ struct pt_plan {
 /* What pt_map() does where something is mapped already. */
 enum pt_conflict {
 	PT_REFUSE,  /* the call, with PT_ERR_OVERLAP */
-	PT_KEEP,    /* it, if it translates as it would after the call; else refuse */
+	PT_KEEP,    /* it, if the leaf itself says what the new one would; else refuse.
+		       Tables in the way stay, even empty ones */
 	PT_REPLACE, /* it, but for a soft entry that is covered in part */
 };
 
@@ -237,7 +238,8 @@ struct pt_options {
 	unsigned max_leaf; /* level of the largest leaves wanted; 0: no cap */
 	bool exact;        /* leaves of max_leaf and no smaller ones */
 	bool set_links;    /* links let `links` through instead of everything: */
-	uint32_t links;    /* of PT_WRITE, PT_USER, PT_EXEC; those that exist, at least these */
+	uint32_t links;    /* of PT_WRITE, PT_USER, PT_EXEC; those that exist, at least these
+			      (more rights need no flush, SDM 3A 4.10.4.3) */
 };
 
 /*

@@ -363,10 +363,8 @@ static void commit_entry(struct commit *c, pte_t *entry, unsigned level, struct 
 /* Rewrites the leaves of a table of pages; the rest stays. */
 static void protect_pages(struct commit *c, pte_t *entries, unsigned count, struct slice s)
 {
-	const struct pt_cpu *cpu = &c->change->space->cpu;
 	pte_t bits = c->change->bits[1];
-	uint32_t flags = 0;
-	bool any = false;
+	pte_t seen = 0; /* any bit that any leaf had: enough to know whether one was global */
 
 	for (unsigned i = 0; i < count; i++) {
 		pte_t old = entries[i];
@@ -374,11 +372,10 @@ static void protect_pages(struct commit *c, pte_t *entries, unsigned count, stru
 		if (pte_kind(old, 1) != PTE_LEAF)
 			continue;
 		pte_store(&entries[i], pte_restate(old, bits, 1));
-		flags |= pte_attr(cpu, old, 1).flags;
-		any = true;
+		seen |= old;
 	}
-	if (any)
-		flush_add(c->flush, s, flags & PT_GLOBAL);
+	if (seen != 0)
+		flush_add(c->flush, s, pte_attr(&c->change->space->cpu, seen, 1).flags & PT_GLOBAL);
 }
 
 /* A table of pages in one go, where plan_pages() has found nothing in the way. */

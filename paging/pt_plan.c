@@ -294,8 +294,8 @@ static bool leaf_is_as_wanted(const struct change *change, pte_t entry, unsigned
 	uint32_t wanted = change->attr.flags | (cpu->nx ? 0u : PT_EXEC);
 	uint64_t pa = pte_leaf_addr(entry, level).raw + (part.va & (level_size(level) - 1));
 
-	return pa == part.va + change->delta && attr.cache == change->attr.cache &&
-	       ((attr.flags ^ wanted) & stated) == 0;
+	return pte_is_valid(cpu, entry, level) && pa == part.va + change->delta &&
+	       attr.cache == change->attr.cache && ((attr.flags ^ wanted) & stated) == 0;
 }
 
 static enum step map_over_leaf(const struct change *change, pte_t entry, unsigned level,
@@ -371,16 +371,19 @@ static enum pt_status check_unused(struct planner *p, const pte_t *table, unsign
 	return PT_OK;
 }
 
-/* A large leaf over a table: possible if the table holds nothing. */
+/* A leaf over a table: possible if the table holds nothing that may not go. */
 static enum pt_status plan_replace(struct planner *p, pte_t entry, unsigned level,
 				   struct slice part)
 {
 	const pte_t *below = table_below(p->change->space, entry, level);
-	enum pt_status status = below ? check_unused(p, below, level - 1, part.va) : PT_ERR_CORRUPT;
 
 	p->plan->leaves[level]++;
 	p->plan->retired++;
-	return status;
+	if (!below)
+		return PT_ERR_CORRUPT;
+	if (p->change->conflict == PT_REPLACE)
+		return PT_OK;
+	return check_unused(p, below, level - 1, part.va);
 }
 
 static enum pt_status plan_descend(struct planner *p, pte_t entry, unsigned level,
@@ -499,19 +502,21 @@ static enum pt_status plan_fresh_pages(struct planner *p, const struct pages *pa
 
 static enum pt_status plan_protect_pages(struct planner *p, const struct pages *pages)
 {
-	const struct pt_cpu *cpu = &p->change->space->cpu;
+	const struct pt_cpu cpu = p->change->space->cpu;
+	uint64_t leaves = 0;
 
 	for (unsigned i = 0; i < pages->count; i++) {
 		pte_t e = pages->entries[i];
 
 		if (pte_kind(e, 1) != PTE_LEAF)
 			continue;
-		if (!pte_is_valid(cpu, e, 1)) {
+		if (!pte_is_valid(&cpu, e, 1)) {
 			p->plan->where = virt(pages->va + i * PT_PAGE_SIZE);
 			return PT_ERR_CORRUPT;
 		}
-		p->plan->leaves[1]++;
+		leaves++;
 	}
+	p->plan->leaves[1] += leaves;
 	return PT_OK;
 }
 
