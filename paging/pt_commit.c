@@ -378,31 +378,28 @@ static void protect_pages(struct commit *c, pte_t *entries, unsigned count, stru
 		flush_add(c->flush, s, pte_attr(&c->change->space->cpu, seen, 1).flags & PT_GLOBAL);
 }
 
-/* A table of pages in one go, where plan_pages() has found nothing in the way. */
-static bool commit_pages(struct commit *c, pte_t *entries, unsigned count, struct slice s)
-{
-	const struct change *change = c->change;
-
-	if (change->action == ACTION_MAP && change->conflict == PT_REFUSE)
-		fill_leaves(entries, count, change->bits[1], s.va + change->delta, 1);
-	else if (change->action == ACTION_PROTECT)
-		protect_pages(c, entries, count, s);
-	else
-		return false;
-	return true;
-}
-
 /* Depth is bounded by `level`. */
 static void commit_table(struct commit *c, pte_t *table, unsigned level, struct slice s)
 {
+	const struct change *change = c->change;
 	unsigned first = level_index(s.va, level), last = level_index(s.last, level);
 
-	if (level == 1 && commit_pages(c, &table[first], last - first + 1, s))
+	if (level == 1 && change->action == ACTION_PROTECT) {
+		protect_pages(c, &table[first], last - first + 1, s);
 		return;
+	}
 	for (unsigned i = first; i <= last; i++) {
+		unsigned fresh = fresh_leaves(change, &table[i], level, s);
 		struct slice part = slice_in_entry(s, level);
 
-		commit_entry(c, &table[i], level, part);
+		if (fresh > 0) {
+			fill_leaves(&table[i], fresh, change->bits[level], s.va + change->delta,
+				    level);
+			i += fresh - 1;
+			part.last = s.va + (((uint64_t)fresh << level_shift(level)) - 1);
+		} else {
+			commit_entry(c, &table[i], level, part);
+		}
 		s.va = part.last + 1;
 	}
 }

@@ -136,6 +136,13 @@ enum step {
 
 enum step choose_step(const struct change *change, pte_t entry, unsigned level, struct slice part);
 
+/*
+ * How many entries, from the first that `s` covers on, get a leaf where nothing
+ * is: for these the decision is the same, and need not be asked for.
+ */
+unsigned fresh_leaves(const struct change *change, const pte_t *entries, unsigned level,
+		      struct slice s);
+
 /* Checks and encodes; status of the call so far. */
 enum pt_status change_map(struct change *ret_change, const struct pt_space *space,
 			  const struct pt_mapping *m, const struct pt_options *options);

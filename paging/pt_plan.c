@@ -313,6 +313,22 @@ static enum step map_over_leaf(const struct change *change, pte_t entry, unsigne
 	return STEP_REFUSE;
 }
 
+unsigned fresh_leaves(const struct change *change, const pte_t *entries, unsigned level,
+		      struct slice s)
+{
+	unsigned count = 0;
+
+	if (change->action != ACTION_MAP || level > change->leaf_level ||
+	    !is_aligned(s.va, level_size(level)))
+		return 0;
+
+	uint64_t whole = slice_pages(s) / level_pages(level);
+
+	while (count < whole && pte_kind(entries[count], level) == PTE_ABSENT)
+		count++;
+	return count;
+}
+
 enum step choose_step(const struct change *change, pte_t entry, unsigned level, struct slice part)
 {
 	switch (pte_kind(entry, level)) {
@@ -483,23 +499,6 @@ struct pages {
 	uint64_t va; /* of the first */
 };
 
-/* Mapping where nothing may be: one look at all entries, another only to say where. */
-static enum pt_status plan_fresh_pages(struct planner *p, const struct pages *pages)
-{
-	pte_t all = 0;
-	unsigned i = 0;
-
-	for (unsigned j = 0; j < pages->count; j++)
-		all |= pages->entries[j];
-	p->plan->leaves[1] += pages->count;
-	if (all == 0)
-		return PT_OK;
-	while (i < pages->count && pte_kind(pages->entries[i], 1) == PTE_ABSENT)
-		i++;
-	p->plan->where = virt(pages->va + i * PT_PAGE_SIZE);
-	return i == pages->count ? PT_OK : PT_ERR_OVERLAP;
-}
-
 static enum pt_status plan_protect_pages(struct planner *p, const struct pages *pages)
 {
 	const struct pt_cpu cpu = p->change->space->cpu;
@@ -528,9 +527,7 @@ static bool plan_pages(struct planner *p, const struct pages *pages, enum pt_sta
 {
 	const struct change *change = p->change;
 
-	if (change->action == ACTION_MAP && change->conflict == PT_REFUSE)
-		*ret_status = plan_fresh_pages(p, pages);
-	else if (change->action == ACTION_PROTECT)
+	if (change->action == ACTION_PROTECT)
 		*ret_status = plan_protect_pages(p, pages);
 	else if (change->action == ACTION_UNMAP)
 		*ret_status = PT_OK;
@@ -547,10 +544,18 @@ static enum pt_status plan_entries(struct planner *p, const pte_t *table, unsign
 
 	*ret_gone = true;
 	for (unsigned i = first; i <= last; i++) {
+		unsigned fresh = fresh_leaves(p->change, &table[i], level, s);
 		struct slice part = slice_in_entry(s, level);
-		bool gone;
-		enum pt_status status = plan_entry(p, pte_load(&table[i]), level, part, &gone);
+		bool gone = false;
+		enum pt_status status = PT_OK;
 
+		if (fresh > 0) {
+			p->plan->leaves[level] += fresh;
+			i += fresh - 1;
+			part.last = s.va + (((uint64_t)fresh << level_shift(level)) - 1);
+		} else {
+			status = plan_entry(p, pte_load(&table[i]), level, part, &gone);
+		}
 		if (status != PT_OK)
 			return status;
 		*ret_gone = *ret_gone && gone;
