@@ -387,7 +387,8 @@ enum pt_status pt_page_protect(struct pt_space *space, virt_addr va, unsigned le
 /*
  * Makes the link at `level` on the way to va (2 up to the levels of the space)
  * let `rights` through, of PT_WRITE, PT_USER, PT_EXEC, and no other. It counts
- * for all that the link leads to. PT_ERR_SIZE: there is a leaf, not a link.
+ * for all that the link leads to; va is any address that it leads to.
+ * PT_ERR_SIZE: there is a leaf, not a link. PT_ERR_ATTR: other rights.
  */
 enum pt_status pt_set_link(struct pt_space *space, virt_addr va, unsigned level, uint32_t rights,
 			   struct pt_flush *flush);

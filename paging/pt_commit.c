@@ -217,13 +217,13 @@ static void fill_leaves(pte_t *entries, size_t count, pte_t bits, uint64_t pa, u
 	size_t i = 0;
 
 	for (; i + 4 <= count; i += 4, pa += 4 * size) {
-		entries[i] = pte_leaf(bits, pa, level);
-		entries[i + 1] = pte_leaf(bits, pa + size, level);
-		entries[i + 2] = pte_leaf(bits, pa + 2 * size, level);
-		entries[i + 3] = pte_leaf(bits, pa + 3 * size, level);
+		pte_store(&entries[i], pte_leaf(bits, pa, level));
+		pte_store(&entries[i + 1], pte_leaf(bits, pa + size, level));
+		pte_store(&entries[i + 2], pte_leaf(bits, pa + 2 * size, level));
+		pte_store(&entries[i + 3], pte_leaf(bits, pa + 3 * size, level));
 	}
 	for (; i < count; i++, pa += size)
-		entries[i] = pte_leaf(bits, pa, level);
+		pte_store(&entries[i], pte_leaf(bits, pa, level));
 }
 
 /*
@@ -367,7 +367,7 @@ static void protect_pages(struct commit *c, pte_t *entries, unsigned count, stru
 	pte_t seen = 0; /* any bit that any leaf had: enough to know whether one was global */
 
 	for (unsigned i = 0; i < count; i++) {
-		pte_t old = entries[i];
+		pte_t old = pte_load(&entries[i]);
 
 		if (pte_kind(old, 1) != PTE_LEAF)
 			continue;

@@ -24,13 +24,13 @@
 		}                      \
 	}
 
-enum scene_op { SCENE_MAP, SCENE_PROTECT, SCENE_UNMAP };
+enum scene_op { SCENE_MAP, SCENE_PROTECT, SCENE_UNMAP, SCENE_CLEAN };
 
 struct scene {
 	const char *name;
 	struct pt_mapping before[3]; /* ends with one of no pages */
 	enum scene_op op;
-	struct pt_mapping with; /* protect: pa unused; unmap: attr too */
+	struct pt_mapping with; /* protect: pa unused; unmap, clean: attr too */
 	struct pt_options options;
 	enum pt_status status;
 	uint64_t where; /* on refusal the page named; 0: the first of `with` */
@@ -83,6 +83,8 @@ static inline enum pt_status scene_plan(const struct space_fixture *f, const str
 		return pt_plan_map(&f->space, &scene->with, &scene->options, ret_plan);
 	case SCENE_PROTECT:
 		return pt_plan_protect(&f->space, range, scene->with.attr, ret_plan);
+	case SCENE_CLEAN:
+		return pt_plan_clean(&f->space, range, ret_plan);
 	case SCENE_UNMAP:
 		break;
 	}
@@ -98,6 +100,8 @@ static inline enum pt_status scene_call(struct space_fixture *f, const struct sc
 		return pt_map(&f->space, &scene->with, &scene->options, &f->flush);
 	case SCENE_PROTECT:
 		return pt_protect(&f->space, range, scene->with.attr, &f->flush);
+	case SCENE_CLEAN:
+		return pt_clean(&f->space, range, &f->flush);
 	case SCENE_UNMAP:
 		break;
 	}

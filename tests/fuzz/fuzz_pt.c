@@ -1,5 +1,5 @@
 /*
- * Fuzzer: bytes are a sequence of map, protect, unmap and release. After each
+ * Fuzzer: bytes are a sequence of changing calls, under all options, and releases. After each
  * call the audit is clean, a refusal has left no trace, and no table is lost.
  * Works with every layout; on the fake one the address space is so small that
  * calls meet.
@@ -32,9 +32,22 @@ static struct pt_attr attr_of(uint8_t byte)
 	return (struct pt_attr){ byte & PT_FLAGS_ALL, caches[byte >> 6] };
 }
 
-static enum pt_status call(struct space_fixture *f, const uint8_t *request)
+/* Policies, sizes that are none, links: whatever a caller may ask for. */
+static struct pt_options options_of(uint8_t policy, uint8_t size)
+{
+	return (struct pt_options){
+		.conflict = (enum pt_conflict)(policy % 3),
+		.max_leaf = size % 5,
+		.exact = size & 0x08,
+		.set_links = size & 0x10,
+		.links = (size >> 5) | (policy & 0x10 ? PT_GLOBAL : 0u),
+	};
+}
+
+static enum pt_status call_range(struct space_fixture *f, const uint8_t *request)
 {
 	struct pt_range range = { virt(page_of(request[1])), request[2] };
+	struct pt_options options = options_of(request[0] >> 3, request[5]);
 	struct pt_mapping m = {
 		.va = range.va,
 		.pa = phys(request[3] * PT_PAGE_SIZE),
@@ -42,17 +55,49 @@ static enum pt_status call(struct space_fixture *f, const uint8_t *request)
 		.attr = attr_of(request[4]),
 	};
 
-	switch (request[0] % 4) {
+	switch (request[0] % 8) {
 	case 0:
-		return pt_map(&f->space, &m, &(struct pt_options){ .max_leaf = request[5] % 5 },
-			      &f->flush);
+		return pt_map(&f->space, &m, &options, &f->flush);
 	case 1:
 		return pt_protect(&f->space, range, m.attr, &f->flush);
 	case 2:
 		return pt_unmap(&f->space, range, &f->flush);
+	case 3:
+		return pt_clean(&f->space, range, &f->flush);
 	default:
 		pt_release(&f->space, &f->flush);
 		return PT_OK;
+	}
+}
+
+static enum pt_status call(struct space_fixture *f, const uint8_t *request)
+{
+	virt_addr va = virt(page_of(request[1]));
+	unsigned level = request[5] % 6;
+	struct pt_leaf leaf;
+
+	switch (request[0] % 8) {
+	case 5:
+		return pt_page_protect(&f->space, va, level, attr_of(request[4]), &f->flush);
+	case 6:
+		return pt_page_unmap(&f->space, va, level, &f->flush, &leaf);
+	case 7:
+		return pt_set_link(&f->space, va, level, request[4] & 0xf, &f->flush);
+	default:
+		return call_range(f, request);
+	}
+}
+
+/* What was mapped is found, at the right place; what was kept or replaced too. */
+static void require_mapped(const struct space_fixture *f, const uint8_t *request)
+{
+	for (unsigned i = 0; request[0] % 8 == 0 && i < request[2]; i++) {
+		virt_addr va = virt(page_of(request[1]) + i * PT_PAGE_SIZE);
+		struct pt_leaf leaf;
+
+		require(pt_query(&f->space, va, &leaf) == PT_OK);
+		require(leaf.pa.raw + (va.raw - leaf.va.raw) == (request[3] + i) * PT_PAGE_SIZE);
+		require(leaf.attr.cache == attr_of(request[4]).cache);
 	}
 }
 
@@ -66,6 +111,8 @@ static void step(struct space_fixture *f, const uint8_t *request)
 	if (call(f, request) != PT_OK) {
 		require(space_snapshot_equal(&f->shot, &f->arena));
 		require(space_flush_equal(&f->flush, &before));
+	} else {
+		require_mapped(f, request);
 	}
 	require(pt_audit(&f->space, scratch, TABLES, &audit) == PT_OK);
 	require(audit.empty_tables == 0 && f->arena.misuses == 0);

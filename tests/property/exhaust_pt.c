@@ -1,7 +1,8 @@
 /*
  * Exhaustive checking on the fake layout, whose whole address space is 64 or
- * 256 pages: every sequence of map, protect and unmap over all ranges between
- * the edges of a window, up to a depth, compared with a flat array of pages.
+ * 256 pages: every sequence of map (under every policy), protect, unmap and
+ * clean over all ranges between the edges of a window, up to a depth, compared
+ * with a flat array of pages.
  *
  * States that are equal but for the addresses of their tables are visited
  * once: nothing that a call does depends on where a table lies. A state is
@@ -27,26 +28,29 @@ struct window {
 	unsigned edges[EDGES_MAX];
 };
 
-enum op { OP_MAP, OP_PROTECT, OP_UNMAP };
+enum op { OP_MAP, OP_PROTECT, OP_UNMAP, OP_CLEAN };
 
 /*
  * A mapping's frame is its page and `shift` frames, so some shifts allow large
  * leaves. The first maps the arena of tables itself: a leaf taken for a link
- * leads to a table.
+ * leads to a table. A clean follows the loss of the range's first leaf, which
+ * is cleared behind the core's back: the tables left empty must go.
  */
 struct verb {
 	enum op op;
 	uint64_t shift;
 	struct pt_attr attr;
+	struct pt_options options;
 };
 
 static const struct verb VERBS[] = {
-	{ OP_MAP, 304, { PT_WRITE, PT_WB } },
-	{ OP_MAP, 68, { PT_EXEC | PT_GLOBAL, PT_WC } },
-	{ OP_MAP, 33, { PT_USER, PT_WB } },
-	{ OP_PROTECT, 0, { PT_EXEC, PT_WP } },
-	{ OP_PROTECT, 0, { PT_WRITE | PT_DIRTY, PT_WB } },
-	{ OP_UNMAP, 0, { 0, PT_WB } },
+	{ OP_MAP, 304, { PT_WRITE, PT_WB }, { .conflict = PT_REFUSE } },
+	{ OP_MAP, 304, { PT_WRITE | PT_ACCESSED, PT_WB }, { .conflict = PT_KEEP } },
+	{ OP_MAP, 68, { PT_EXEC | PT_GLOBAL, PT_WC }, { .conflict = PT_REPLACE } },
+	{ OP_MAP, 33, { PT_USER, PT_WB }, { .conflict = PT_REPLACE } },
+	{ OP_PROTECT, 0, { PT_WRITE | PT_DIRTY, PT_WP }, { .conflict = PT_REFUSE } },
+	{ OP_UNMAP, 0, { 0, PT_WB }, { .conflict = PT_REFUSE } },
+	{ OP_CLEAN, 0, { 0, PT_WB }, { .conflict = PT_REFUSE } },
 };
 
 struct call {
@@ -154,9 +158,11 @@ static enum pt_status plan_call(const struct call *call, struct pt_plan *ret_pla
 	};
 
 	if (call->verb->op == OP_MAP)
-		return pt_plan_map(&fixture.space, &m, 0, ret_plan);
+		return pt_plan_map(&fixture.space, &m, &call->verb->options, ret_plan);
 	if (call->verb->op == OP_PROTECT)
 		return pt_plan_protect(&fixture.space, range, m.attr, ret_plan);
+	if (call->verb->op == OP_CLEAN)
+		return pt_plan_clean(&fixture.space, range, ret_plan);
 	return pt_plan_unmap(&fixture.space, range, ret_plan);
 }
 
@@ -171,37 +177,96 @@ static enum pt_status make_call(const struct call *call)
 	};
 
 	if (call->verb->op == OP_MAP)
-		return pt_map(&fixture.space, &m, 0, &fixture.flush);
+		return pt_map(&fixture.space, &m, &call->verb->options, &fixture.flush);
 	if (call->verb->op == OP_PROTECT)
 		return pt_protect(&fixture.space, range, m.attr, &fixture.flush);
+	if (call->verb->op == OP_CLEAN)
+		return pt_clean(&fixture.space, range, &fixture.flush);
 	return pt_unmap(&fixture.space, range, &fixture.flush);
 }
 
-/* The same in the array. */
-static void apply_to_cells(const struct call *call)
+/* Before a clean: clears the leaf that maps the first page, here and there. */
+static void lose_leaf(const struct call *call)
 {
-	for (unsigned page = call->first; page < call->first + call->count; page++) {
-		struct cell *cell = &cells[page];
-		uint32_t use = cell->attr.flags & (PT_ACCESSED | PT_DIRTY);
+	virt_addr va = page_va(call->first);
+	struct pt_leaf leaf = { .level = 0 };
+	phys_addr table = fixture.space.root;
+	pte_t *entry = NULL;
 
-		if (call->verb->op == OP_UNMAP)
-			*cell = (struct cell){ .mapped = false };
-		else if (call->verb->op == OP_MAP)
-			*cell = (struct cell){ true, page + call->verb->shift, call->verb->attr };
-		else if (cell->mapped)
-			cell->attr = (struct pt_attr){ call->verb->attr.flags | use,
-						       call->verb->attr.cache };
+	if (call->verb->op != OP_CLEAN || pt_query(&fixture.space, va, &leaf) != PT_OK)
+		return;
+	for (unsigned level = window->levels; level >= leaf.level; level--) {
+		entry = &space_table(&fixture.arena, table)[level_index(va.raw, level)];
+		table = pte_table_addr(*entry, level);
 	}
+	*entry = 0;
+	memset(&cells[align_down(call->first, leaf.pages)], 0, leaf.pages * sizeof(cells[0]));
 }
 
-/* The first mapped page of the range, or the page behind it. */
-static unsigned first_mapped(const struct call *call)
+/* The cell as it is after the call. */
+static struct cell cell_after(const struct call *call, unsigned page)
+{
+	struct cell cell = cells[page];
+	const struct verb *verb = call->verb;
+
+	switch (verb->op) {
+	case OP_MAP:
+		if (cell.mapped && verb->options.conflict == PT_KEEP)
+			return cell;
+		return (struct cell){ true, page + verb->shift, verb->attr };
+	case OP_UNMAP:
+		return (struct cell){ .mapped = false };
+	case OP_PROTECT:
+		break;
+	case OP_CLEAN:
+		return cell;
+	}
+	if (cell.mapped) {
+		uint32_t use = cell.attr.flags & (PT_ACCESSED | PT_DIRTY);
+
+		cell.attr = (struct pt_attr){ verb->attr.flags | use, verb->attr.cache };
+	}
+	return cell;
+}
+
+static void apply_to_cells(const struct call *call)
+{
+	for (unsigned page = call->first; page < call->first + call->count; page++)
+		cells[page] = cell_after(call, page);
+}
+
+/* True if the cell does not allow the call. */
+static bool cell_hinders(const struct call *call, unsigned page)
+{
+	const uint32_t use = PT_ACCESSED | PT_DIRTY;
+	const struct cell *cell = &cells[page];
+	const struct verb *verb = call->verb;
+
+	if (verb->op != OP_MAP || !cell->mapped || verb->options.conflict == PT_REPLACE)
+		return false;
+	return verb->options.conflict == PT_REFUSE || cell->frame != page + verb->shift ||
+	       ((cell->attr.flags ^ verb->attr.flags) & ~use) != 0 ||
+	       cell->attr.cache != verb->attr.cache;
+}
+
+/* The first page of the range that hinders, or the page behind it. */
+static unsigned first_obstacle(const struct call *call)
 {
 	unsigned page = call->first;
 
-	while (page < call->first + call->count && !cells[page].mapped)
+	while (page < call->first + call->count && !cell_hinders(call, page))
 		page++;
 	return page;
+}
+
+/* True if a page's translation changes that was there: it has to be flushed. */
+static bool cell_changes(const struct call *call, unsigned page)
+{
+	struct cell after = cell_after(call, page);
+
+	return cells[page].mapped && (!after.mapped || after.frame != cells[page].frame ||
+				      after.attr.flags != cells[page].attr.flags ||
+				      after.attr.cache != cells[page].attr.cache);
 }
 
 /* ------------------------------------------------------------------------
@@ -278,21 +343,47 @@ static void compare_structure(void)
  * The search
  */
 
+/* Before the array is changed: the flush names all that changes, in the range. */
+static void compare_flush(const struct call *call)
+{
+	const struct pt_flush *flush = &fixture.flush;
+	uint64_t start = page_va(call->first).raw;
+	bool global = false;
+
+	for (unsigned page = call->first; page < call->first + call->count; page++) {
+		uint64_t offset = (page_va(page).raw - flush->va.raw) / PT_PAGE_SIZE;
+
+		if (!cell_changes(call, page))
+			continue;
+		global = global || (cells[page].attr.flags & PT_GLOBAL);
+		CHECK(offset < flush->pages, name);
+	}
+	CHECK(!global || flush->global, name);
+	CHECK(flush->pages == 0 ||
+		      fits((flush->va.raw - start) / PT_PAGE_SIZE, flush->pages, call->count),
+	      name);
+	CHECK(call->verb->op != OP_MAP || call->verb->options.conflict == PT_REPLACE ||
+		      flush->pages == 0,
+	      name);
+}
+
 static void expect_call(const struct call *call)
 {
-	unsigned mapped = first_mapped(call);
-	bool refused = call->verb->op == OP_MAP && mapped < call->first + call->count;
+	unsigned obstacle = first_obstacle(call);
+	bool refused = obstacle < call->first + call->count;
 	size_t taken = space_taken(&fixture.arena);
 	struct pt_plan plan;
 
+	lose_leaf(call);
 	fixture.flush = (struct pt_flush)PT_FLUSH_NONE;
 	CHECK_STATUS(plan_call(call, &plan), refused ? PT_ERR_OVERLAP : PT_OK, space_text, name);
 	CHECK_STATUS(make_call(call), refused ? PT_ERR_OVERLAP : PT_OK, space_text, name);
 	if (refused) {
-		CHECK(plan.where.raw == page_va(mapped).raw, name);
+		CHECK(plan.where.raw == page_va(obstacle).raw, name);
 		CHECK(space_snapshot_equal(&fixture.shot, &fixture.arena), name);
 		return;
 	}
+	compare_flush(call);
 	apply_to_cells(call);
 	CHECK(space_taken(&fixture.arena) == taken + plan.tables, name);
 	pt_release(&fixture.space, &fixture.flush);
@@ -314,6 +405,7 @@ static void restore_node(uint32_t number)
 		return;
 	}
 	restore_node(nodes[number].parent);
+	lose_leaf(&calls[nodes[number].call]);
 	make_call(&calls[nodes[number].call]);
 	apply_to_cells(&calls[nodes[number].call]);
 	pt_release(&fixture.space, &fixture.flush);

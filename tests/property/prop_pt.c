@@ -26,12 +26,12 @@ struct model {
 	size_t count;
 };
 
-enum op { OP_MAP, OP_PROTECT, OP_UNMAP };
+enum op { OP_MAP, OP_PROTECT, OP_UNMAP, OP_CLEAN, OP_COUNT };
 
 struct request {
 	enum op op;
 	struct pt_mapping m;
-	unsigned cap;
+	struct pt_options options;
 	enum pt_status status; /* expected, before the tables are asked */
 };
 
@@ -89,9 +89,63 @@ static struct segment common(struct segment s, uint64_t first, uint64_t count)
 	return s;
 }
 
+/* The first page from `page` on that is mapped; `end` if none is before it. */
+static uint64_t model_next(const struct model *model, uint64_t page, uint64_t end)
+{
+	for (size_t i = 0; i < model->count; i++) {
+		struct segment s = common(model->segments[i], page, end - page);
+
+		if (s.count != 0)
+			end = s.first;
+	}
+	return end;
+}
+
+/* The first page of the range that does not translate as `m` would have it; or the end. */
+static uint64_t model_differs(const struct model *model, const struct pt_mapping *m, bool nx)
+{
+	uint64_t page = m->va.raw >> 12, end = page + m->pages;
+	uint32_t stated = nx ? RIGHTS : RIGHTS & ~(uint32_t)PT_EXEC;
+
+	for (size_t i = 0; i < model->count; i++) {
+		struct segment s = common(model->segments[i], page, end - page);
+		bool same = s.frame - (m->pa.raw >> 12) == s.first - page &&
+			    ((s.attr.flags ^ m->attr.flags) & stated) == 0 &&
+			    s.attr.cache == m->attr.cache;
+
+		if (s.count != 0 && !same)
+			end = s.first;
+	}
+	return end;
+}
+
+/* Maps the holes of the range and keeps the rest. */
+static void model_fill(struct model *model, const struct pt_mapping *m)
+{
+	uint64_t first = m->va.raw >> 12, page = first, end = first + m->pages;
+
+	while (page < end) {
+		const struct segment *s = model_find(model, page);
+		uint64_t next = s ? s->first + s->count : model_next(model, page, end);
+
+		if (!s)
+			model_add(model,
+				  (struct segment){ page, next - page,
+						    (m->pa.raw >> 12) + (page - first), m->attr });
+		page = next;
+	}
+}
+
 /* Takes the range out of the model, and puts it back with other rights if it is a protect. */
 static void model_apply(struct model *model, const struct request *r)
 {
+	if (r->op == OP_CLEAN)
+		return;
+	if (r->op == OP_MAP && r->options.conflict == PT_KEEP) {
+		model_fill(model, &r->m);
+		return;
+	}
+
 	uint64_t first = r->m.va.raw >> 12, count = r->m.pages;
 	struct model next = { .count = 0 };
 
@@ -228,7 +282,7 @@ static enum pt_status expected_status(const struct pt_cpu *cpu, const struct req
 	if (r->op == OP_MAP && (r->m.pa.raw >> 12) + r->m.pages > UINT64_C(1)
 									  << (cpu->phys_bits - 12))
 		return PT_ERR_PHYS;
-	return wx && r->op != OP_UNMAP ? PT_ERR_WX : PT_OK;
+	return wx && (r->op == OP_MAP || r->op == OP_PROTECT) ? PT_ERR_WX : PT_OK;
 }
 
 /* Small leaves cost tables; requests are cut so that the arena is filled, not swamped. */
@@ -237,8 +291,8 @@ static uint64_t affordable(const struct trial *t, const struct request *r)
 	uint64_t difference = (r->m.va.raw ^ r->m.pa.raw) >> 12;
 	unsigned leaf = t->f.space.cpu.max_leaf;
 
-	if (r->cap != 0 && r->cap < leaf)
-		leaf = r->cap;
+	if (r->options.max_leaf != 0 && r->options.max_leaf < leaf)
+		leaf = r->options.max_leaf;
 	if (r->op != OP_MAP)
 		return UINT64_MAX;
 	if (leaf == 1 || difference % PAGE_2M != 0)
@@ -246,19 +300,79 @@ static uint64_t affordable(const struct trial *t, const struct request *r)
 	return leaf == 2 || difference % PAGE_1G != 0 ? 6 * PAGE_1G + 1 : UINT64_MAX;
 }
 
+/* A mapping that is there, some pages more or less of it: what can be kept. */
+static void repeat_segment(struct trial *t, struct pt_mapping *m)
+{
+	const struct segment *s;
+	uint64_t back, page;
+
+	if (t->model.count == 0)
+		return;
+	s = &t->model.segments[below(t, t->model.count)];
+	back = below(t, 2) ? below(t, 3) : 0;
+	page = s->first < back || s->frame < back ? s->first : s->first - back;
+	page += below(t, 4) == 0 ? below(t, s->count) : 0;
+	m->va = virt(page << 12);
+	m->pa = phys((s->frame + (page - s->first)) << 12);
+	m->pages = sooner(s->count, UINT64_C(1) << 45) + below(t, 4);
+	m->attr = s->attr;
+	m->attr.flags ^= below(t, 2) ? PT_ACCESSED | PT_DIRTY : 0u;
+}
+
+/*
+ * Clears a leaf behind the core's back and has its tables cleaned, one page of
+ * it or all: tables that are left empty must go.
+ */
+static void empty_a_leaf(struct trial *t, struct request *r)
+{
+	const struct segment *s;
+	struct sdm_translation seen;
+	struct request gone = { .op = OP_UNMAP };
+	uint64_t page;
+
+	if (t->model.count == 0)
+		return;
+	s = &t->model.segments[below(t, t->model.count)];
+	page = s->first + below(t, s->count);
+	seen = sdm_translate(&t->f.arena, &t->f.space.cpu, t->f.space.root, page << 12);
+	*sdm_entry(&t->f.arena, &t->f.space.cpu, t->f.space.root, page << 12, seen.level) = 0;
+	gone.m.va = virt(align_down(page << 12, level_size(seen.level)));
+	gone.m.pages = level_pages(seen.level);
+	model_apply(&t->model, &gone);
+	r->m.va = below(t, 2) ? virt(page << 12) : gone.m.va;
+	r->m.pages = r->m.va.raw == gone.m.va.raw ? gone.m.pages : 1;
+}
+
+static struct pt_options random_options(struct trial *t)
+{
+	struct pt_options options = { .conflict = (enum pt_conflict)below(t, 3) };
+
+	options.max_leaf = below(t, 4) == 0 ? (unsigned)below(t, 4) : 0;
+	options.set_links = below(t, 4) == 0;
+	/* All, so that the model needs no links: limited ones have tests of their own. */
+	options.links = PT_WRITE | PT_USER | PT_EXEC;
+	return options;
+}
+
 static void random_request(struct trial *t)
 {
-	struct request r = { .op = (enum op)(below(t, 5) % 3) };
+	static const enum op ops[] = { OP_MAP,     OP_MAP,   OP_MAP,  OP_PROTECT,
+				       OP_PROTECT, OP_UNMAP, OP_CLEAN };
+	struct request r = { .op = ops[below(t, ARRAY_LEN(ops))] };
 	uint64_t page = random_page(t);
 
 	r.m.va = virt(page << 12);
 	r.m.pa = phys(random_frame(t, page) << 12);
 	r.m.pages = random_length(t);
 	r.m.attr = random_attr(t);
-	r.cap = below(t, 4) == 0 ? (unsigned)below(t, 4) : 0;
+	r.options = random_options(t);
+	if (r.op == OP_MAP && below(t, 3) == 0)
+		repeat_segment(t, &r.m);
 	if (r.op == OP_UNMAP && below(t, 16) == 0)
 		r.m = (struct pt_mapping){ virt(0), phys(0), UINT64_C(1) << 35, r.m.attr };
 	r.m.pages = r.m.pages >> 51 ? 1 : sooner(r.m.pages, affordable(t, &r));
+	if (r.op == OP_CLEAN && below(t, 3) != 0)
+		empty_a_leaf(t, &r);
 	r.status = expected_status(&t->f.space.cpu, &r);
 	t->request = r;
 }
@@ -273,10 +387,11 @@ static enum pt_status plan_request(const struct trial *t, struct pt_plan *ret_pl
 	struct pt_range range = { r->m.va, r->m.pages };
 
 	if (r->op == OP_MAP)
-		return pt_plan_map(&t->f.space, &r->m, &(struct pt_options){ .max_leaf = r->cap },
-				   ret_plan);
+		return pt_plan_map(&t->f.space, &r->m, &r->options, ret_plan);
 	if (r->op == OP_PROTECT)
 		return pt_plan_protect(&t->f.space, range, r->m.attr, ret_plan);
+	if (r->op == OP_CLEAN)
+		return pt_plan_clean(&t->f.space, range, ret_plan);
 	return pt_plan_unmap(&t->f.space, range, ret_plan);
 }
 
@@ -286,10 +401,11 @@ static enum pt_status call_request(struct trial *t)
 	struct pt_range range = { r->m.va, r->m.pages };
 
 	if (r->op == OP_MAP)
-		return pt_map(&t->f.space, &r->m, &(struct pt_options){ .max_leaf = r->cap },
-			      &t->f.flush);
+		return pt_map(&t->f.space, &r->m, &r->options, &t->f.flush);
 	if (r->op == OP_PROTECT)
 		return pt_protect(&t->f.space, range, r->m.attr, &t->f.flush);
+	if (r->op == OP_CLEAN)
+		return pt_clean(&t->f.space, range, &t->f.flush);
 	return pt_unmap(&t->f.space, range, &t->f.flush);
 }
 
@@ -297,7 +413,8 @@ static enum pt_status call_request(struct trial *t)
 static void naive_leaves(const struct trial *t, uint64_t ret_leaves[PT_MAX_LEAF_LEVEL + 1])
 {
 	const struct pt_mapping *m = &t->request.m;
-	unsigned cap = t->request.cap ? t->request.cap : 3, cpu = t->f.space.cpu.max_leaf;
+	unsigned wanted = t->request.options.max_leaf, cap = wanted ? wanted : 3;
+	unsigned cpu = t->f.space.cpu.max_leaf;
 	uint64_t page = m->va.raw >> 12, frame = m->pa.raw >> 12, left = m->pages;
 
 	while (left > 0) {
@@ -318,15 +435,18 @@ static void expect_flush(const struct trial *t, const struct pt_flush *old, uint
 {
 	const struct pt_flush *flush = &t->f.flush;
 	uint64_t page = flush->va.raw >> 12;
+	bool replaces = t->request.op == OP_MAP && t->request.options.conflict == PT_REPLACE;
+	bool changes = replaces || t->request.op == OP_PROTECT || t->request.op == OP_UNMAP;
 
-	if (first <= last && t->request.op != OP_MAP)
+	if (first <= last && changes)
 		CHECK(page <= first && last - page < flush->pages, t->name);
 	if (old->pages == 0 && flush->pages != 0)
 		CHECK(page >= t->request.m.va.raw >> 12 &&
 			      page + flush->pages <=
 				      (t->request.m.va.raw >> 12) + t->request.m.pages,
 		      t->name);
-	CHECK(t->request.op != OP_MAP || flush->pages == old->pages, t->name);
+	if (t->request.op == OP_MAP && (!replaces || first > last))
+		CHECK_EQ(flush->pages, old->pages, t->name);
 }
 
 static void expect_refused(struct trial *t, const struct pt_flush *old)
@@ -335,12 +455,13 @@ static void expect_refused(struct trial *t, const struct pt_flush *old)
 	CHECK(space_flush_equal(&t->f.flush, old), t->name);
 }
 
-static void expect_accepted(struct trial *t, const struct pt_plan *plan, size_t taken)
+static void expect_accepted(struct trial *t, const struct pt_plan *plan, size_t taken,
+			    uint64_t mapped)
 {
 	uint64_t leaves[PT_MAX_LEAF_LEVEL + 1] = { 0 };
 
 	CHECK_EQ(space_taken(&t->f.arena), taken + plan->tables, t->name);
-	if (t->request.op != OP_MAP)
+	if (t->request.op != OP_MAP || (t->request.options.conflict == PT_KEEP && mapped != 0))
 		return;
 	naive_leaves(t, leaves);
 	for (unsigned level = 1; level <= PT_MAX_LEAF_LEVEL; level++)
@@ -467,27 +588,35 @@ static void expect_structure(struct trial *t)
 	}
 }
 
-static uint64_t outcomes[32][OP_UNMAP + 1]; /* by status */
+static uint64_t kept;                   /* successful calls that kept something */
+static uint64_t outcomes[32][OP_COUNT]; /* by status */
 
 /* How often each call ended how: a generator that only ever fails tests nothing. */
 static void print_outcomes(void)
 {
-	static const char names[][8] = { "map", "protect", "unmap" };
+	static const char names[][8] = { "map", "protect", "unmap", "clean" };
 
 	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++) {
-		for (size_t op = 0; op <= OP_UNMAP; op++) {
+		for (size_t op = 0; op < OP_COUNT; op++) {
 			if (outcomes[i][op] != 0)
 				printf("# %" PRIu64 " times %s: %s\n", outcomes[i][op], names[op],
 				       space_text((int)i));
 		}
 	}
+	printf("# %" PRIu64 " times something was kept\n", kept);
 }
 
-static enum pt_status refine_status(const struct trial *t, uint64_t mapped)
+/* The first page that stands in a map's way; the end of the range if none does. */
+static uint64_t find_obstacle(const struct trial *t)
 {
-	if (t->request.status == PT_OK && t->request.op == OP_MAP && mapped != 0)
-		return PT_ERR_OVERLAP;
-	return t->request.status;
+	const struct request *r = &t->request;
+	uint64_t page = r->m.va.raw >> 12, end = page + r->m.pages;
+
+	if (r->op != OP_MAP || r->options.conflict == PT_REPLACE)
+		return end;
+	if (r->options.conflict == PT_REFUSE)
+		return model_next(&t->model, page, end);
+	return model_differs(&t->model, &r->m, t->f.space.cpu.nx);
 }
 
 static void step(struct trial *t)
@@ -497,7 +626,8 @@ static void step(struct trial *t)
 	size_t taken = space_taken(&t->f.arena), left = t->f.arena.limit - taken;
 	uint64_t page = r->m.va.raw >> 12, first, last;
 	uint64_t mapped = model_count(&t->model, page, r->m.pages, &first, &last);
-	enum pt_status want = refine_status(t, mapped), status;
+	uint64_t obstacle = r->status == PT_OK ? find_obstacle(t) : page + r->m.pages;
+	enum pt_status want = obstacle < page + r->m.pages ? PT_ERR_OVERLAP : r->status, status;
 	struct pt_plan plan;
 
 	space_snapshot_take(&t->f.shot, &t->f.arena);
@@ -505,7 +635,7 @@ static void step(struct trial *t)
 	CHECK_STATUS(status, want, space_text, t->name);
 	expect_refused(t, &old);
 	if (status == PT_ERR_OVERLAP)
-		CHECK_EQ(plan.where.raw >> 12, first, t->name);
+		CHECK_EQ(plan.where.raw >> 12, obstacle, t->name);
 	status = call_request(t);
 	if (want == PT_OK && plan.tables > left)
 		want = PT_ERR_NO_TABLES;
@@ -515,7 +645,8 @@ static void step(struct trial *t)
 		expect_refused(t, &old);
 		return;
 	}
-	expect_accepted(t, &plan, taken);
+	kept += r->op == OP_MAP && r->options.conflict == PT_KEEP && mapped != 0;
+	expect_accepted(t, &plan, taken, mapped);
 	expect_flush(t, &old, first, last);
 	model_apply(&t->model, r);
 }
