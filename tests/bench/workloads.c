@@ -37,8 +37,10 @@ static struct limit_tables tables_of(const struct bench *b)
 
 static void map_list(struct bench *b, struct pt_space *space, const struct list *list)
 {
+	struct pt_options options = { .max_leaf = list->max_leaf };
+
 	for (size_t i = 0; i < list->count; i++)
-		expect_ok(pt_map(space, &list->at[i], list->max_leaf, &b->flush), "pt_map");
+		expect_ok(pt_map(space, &list->at[i], &options, &b->flush), "pt_map");
 }
 
 static void run_map(struct bench *b)
@@ -128,7 +130,7 @@ static void run_map_singly(struct bench *b)
 
 	m.pages = 1;
 	for (uint64_t i = 0; i < pages; i++) {
-		expect_ok(pt_map(&b->spaces[0], &m, 0, &b->flush), "pt_map");
+		expect_ok(pt_map(&b->spaces[0], &m, NULL, &b->flush), "pt_map");
 		m.va.raw += 4096;
 		m.pa.raw += 4096;
 	}
@@ -186,10 +188,10 @@ static void set_up_w4_w3(struct bench *b)
 
 static uint64_t query(const struct bench *b, uint64_t va)
 {
-	struct pt_leaf leaf;
+	phys_addr pa;
 
-	expect_ok(pt_query(&b->spaces[0], virt(va), &leaf), "pt_query");
-	return leaf.pa.raw + (va - leaf.va.raw);
+	expect_ok(pt_translate(&b->spaces[0], virt(va), &pa), "pt_translate");
+	return pa.raw;
 }
 
 static void run_query(struct bench *b)
@@ -372,8 +374,10 @@ static void set_up_plan_w7(struct bench *b)
 
 static void run_plan(struct bench *b)
 {
+	struct pt_options options = { .max_leaf = b->list.max_leaf };
+
 	for (unsigned i = 0; i < PLANS; i++) {
-		enum pt_status status = pt_plan_map(&b->spaces[0], &b->list.at[0], b->list.max_leaf,
+		enum pt_status status = pt_plan_map(&b->spaces[0], &b->list.at[0], &options,
 						    &b->plan);
 
 		expect_ok(status, "pt_plan_map");
