@@ -284,6 +284,39 @@ static void demoted_leaves_say_together_what_the_leaf_said(void)
 	}
 }
 
+static void a_promoted_leaf_demoted_again_says_the_same(void)
+{
+	for (unsigned i = 0; i < SAMPLES; i++) {
+		unsigned level = 1 + i % (PT_MAX_LEAF_LEVEL - 1);
+		struct pt_cpu cpu = cpu_of(i % 3 != 0);
+		phys_addr pa = random_address(level + 1);
+		pte_t e = leaf_of(&cpu, random_attr(), pa, level);
+		pte_t larger = pte_promote(e, level);
+
+		CHECK_EQ(pte_kind(larger, level + 1), PTE_LEAF, level_name(level));
+		CHECK(pte_is_valid(&cpu, larger, level + 1), level_name(level));
+		CHECK_EQ(pte_leaf_addr(larger, level + 1).raw, pa.raw, level_name(level));
+		CHECK_EQ(pte_leaf(pte_demote(larger, level + 1), pa.raw, level), e,
+			 level_name(level));
+	}
+}
+
+static void the_bits_of_use_are_accessed_and_dirty(void)
+{
+	struct pt_cpu cpu = cpu_of(true);
+
+	for (unsigned level = 1; level <= PT_MAX_LEAF_LEVEL; level++) {
+		struct pt_attr idle = { PT_WRITE, PT_WB };
+		struct pt_attr used = { PT_WRITE | PT_ACCESSED | PT_DIRTY, PT_WB };
+		phys_addr pa = random_address(level);
+
+		CHECK_EQ(leaf_of(&cpu, idle, pa, level) | pte_use(level),
+			 leaf_of(&cpu, used, pa, level), level_name(level));
+		CHECK_EQ(leaf_of(&cpu, used, pa, level) & ~pte_use(level),
+			 leaf_of(&cpu, idle, pa, level), level_name(level));
+	}
+}
+
 /*
  * True if this bit of the leaf is nobody's but its owner's. PT_PAT_FULL has
  * types twice, so another PAT shows whether the bit belongs to the index.
@@ -427,6 +460,8 @@ int main(int argc, char **argv)
 	RUN(a_leaf_above_the_largest_level_is_recognised_and_invalid);
 	RUN(a_cache_type_that_the_pat_lacks_is_not_encoded);
 	RUN(demoted_leaves_say_together_what_the_leaf_said);
+	RUN(a_promoted_leaf_demoted_again_says_the_same);
+	RUN(the_bits_of_use_are_accessed_and_dirty);
 	RUN(a_restated_leaf_keeps_address_use_and_software_bits);
 	RUN(the_stash_changes_nothing_that_an_entry_says);
 	RUN(levels_and_indices_divide_an_address);
