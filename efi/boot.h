@@ -6,6 +6,7 @@
 #ifndef EFI_BOOT_H
 #define EFI_BOOT_H
 
+#include "efi/cpu.h"
 #include "loader/bootinfo.h"
 #include "loader/config.h"
 #include "loader/elf.h"
@@ -73,7 +74,10 @@ static inline bool boot_fail(struct boot *boot, EFI_STATUS status)
 }
 
 /* Notes the time at which a phase ended. */
-void boot_mark(struct boot *boot, enum hoist_phase phase);
+static inline void boot_mark(struct boot *boot, enum hoist_phase phase)
+{
+	boot->source.info.tsc[phase] = cpu_tsc();
+}
 
 /* Physical memory is identity-mapped before ExitBootServices (UEFI 2.10, 2.3.4). */
 static inline void *boot_pointer(uint64_t address)

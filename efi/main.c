@@ -17,11 +17,6 @@
 
 #define TRIES 8
 
-void boot_mark(struct boot *boot, enum hoist_phase phase)
-{
-	boot->source.info.tsc[phase] = cpu_tsc();
-}
-
 static bool start(struct boot *boot, EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 {
 	EFI_GUID guid = LOADED_IMAGE_PROTOCOL;

@@ -13,6 +13,7 @@
  *	elf.c        headers, segments, ranges; loading
  *	elf_reloc.c  the dynamic section and relocations
  *	elf_note.c   notes
+ *	elf_reader.c what the first two share
  */
 #ifndef LOADER_ELF_H
 #define LOADER_ELF_H
