@@ -148,13 +148,12 @@ bool display_choose(struct boot *boot)
 {
 	struct hoist_framebuffer *fb = &boot->source.info.framebuffer;
 	gop_t *gop = find_gop();
+	struct hoist_framebuffer described;
 
 	if (gop && boot->config.width != 0 && !set_mode(boot, gop))
 		return false;
 	if (!gop && boot->config.width != 0)
 		console_print(L"hoist: no display with a framebuffer, resolution is ignored\n");
-	struct hoist_framebuffer described;
-
 	if (gop && describe(gop, &described)) {
 		*fb = described;
 		boot->devices[0] = (struct layout_device){

@@ -415,8 +415,6 @@ static enum pt_status plan_descend(struct planner *p, pte_t entry, unsigned leve
 
 	enum pt_status status = plan_table(p, below, level - 1, part, ret_gone);
 
-	if (!change_removes_tables(change))
-		*ret_gone = false;
 	p->plan->retired += *ret_gone;
 	return status;
 }

@@ -6,6 +6,19 @@
 	.globl	judge_start
 	.type	judge_start, @function
 judge_start:
+	mov	%rax, judge_entry+64(%rip)
+	mov	%rbx, judge_entry+72(%rip)
+	mov	%rcx, judge_entry+80(%rip)
+	mov	%rdx, judge_entry+88(%rip)
+	mov	%rsi, judge_entry+96(%rip)
+	mov	%r8, judge_entry+104(%rip)
+	mov	%r9, judge_entry+112(%rip)
+	mov	%r10, judge_entry+120(%rip)
+	mov	%r11, judge_entry+128(%rip)
+	mov	%r12, judge_entry+136(%rip)
+	mov	%r13, judge_entry+144(%rip)
+	mov	%r14, judge_entry+152(%rip)
+	mov	%r15, judge_entry+160(%rip)
 	pushfq
 	pop	%rax
 	cld
@@ -22,6 +35,26 @@ judge_start:
 	mov	%ax, judge_entry+30(%rip)
 	sgdt	judge_entry+32(%rip)
 	sidt	judge_entry+48(%rip)
+	mov	%fs, %eax
+	mov	%ax, judge_entry+168(%rip)
+	mov	%gs, %eax
+	mov	%ax, judge_entry+170(%rip)
+	sldt	judge_entry+172(%rip)
+	fnstcw	judge_entry+174(%rip)
+	stmxcsr	judge_entry+176(%rip)
+	/* Bases of FS and GS, and the one that SWAPGS brings. */
+	mov	$0xc0000100, %ecx
+	rdmsr
+	mov	%eax, judge_entry+184(%rip)
+	mov	%edx, judge_entry+188(%rip)
+	mov	$0xc0000101, %ecx
+	rdmsr
+	mov	%eax, judge_entry+192(%rip)
+	mov	%edx, judge_entry+196(%rip)
+	mov	$0xc0000102, %ecx
+	rdmsr
+	mov	%eax, judge_entry+200(%rip)
+	mov	%edx, judge_entry+204(%rip)
 	jmp	kernel_main
 	.size judge_start, . - judge_start
 
