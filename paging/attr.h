@@ -8,8 +8,13 @@
 #include <stdint.h>
 
 /*
- * Rights and properties of a mapping. Reading is always allowed. PT_ACCESSED
- * and PT_DIRTY are reported by reads, and may be set in advance.
+ * Rights and properties of a mapping. Reading is always allowed.
+ *
+ * PT_ACCESSED and PT_DIRTY are reported by reads, and may be set in advance.
+ * PT_SHARED needs a processor with an encryption bit, PT_KEY() one with keys.
+ * PT_COW says that the page is to be copied before it is written to, so it
+ * never comes with PT_WRITE. The meaning of PT_SOFT1 and PT_SOFT2 is the
+ * owner's.
  */
 enum pt_flag {
 	PT_WRITE = 1 << 0,
@@ -18,9 +23,19 @@ enum pt_flag {
 	PT_GLOBAL = 1 << 3,
 	PT_ACCESSED = 1 << 4,
 	PT_DIRTY = 1 << 5,
+	PT_SHARED = 1 << 6, /* with the host: not encrypted */
+	PT_COW = 1 << 7,
+	PT_SOFT1 = 1 << 8,
+	PT_SOFT2 = 1 << 9,
+	PT_KEY_MASK = 0xf << 12,
 };
 
-#define PT_FLAGS_ALL (PT_WRITE | PT_EXEC | PT_USER | PT_GLOBAL | PT_ACCESSED | PT_DIRTY)
+/* Protection key n, 0 to 15, as flags (SDM 3A 4.6.2). */
+#define PT_KEY(n) ((uint32_t)(n) << 12 & PT_KEY_MASK)
+
+#define PT_FLAGS_ALL                                                                    \
+	((uint32_t)(PT_WRITE | PT_EXEC | PT_USER | PT_GLOBAL | PT_ACCESSED | PT_DIRTY | \
+		    PT_SHARED | PT_COW | PT_SOFT1 | PT_SOFT2 | PT_KEY_MASK))
 
 /*
  * Memory types, numbered as the PAT encodes them (SDM 3A 12.12.2, table 12-10).
@@ -58,6 +73,15 @@ struct pt_cpu {
 	uint8_t phys_bits; /* MAXPHYADDR, 52 at most */
 	bool nx;           /* leaves can forbid execution (EFER.NXE is, or will be, set) */
 	uint64_t pat;      /* value that IA32_PAT has while the tables are in use */
+	bool keys;         /* leaves have protection keys (CR4.PKE or CR4.PKS) */
+
+	/*
+	 * The address bit that says whether memory is encrypted, phys_bits at
+	 * least; 0: there is none. In AMD's SEV a set bit means encrypted, in
+	 * Intel's TDX shared. Tables are never shared.
+	 */
+	uint8_t crypt_bit;
+	bool crypt_means_shared;
 };
 
 #endif

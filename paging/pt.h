@@ -59,13 +59,20 @@
 	X(PT_ERR_NO_TABLES, "the allocator has too few tables left")                  \
 	X(PT_ERR_READ_ONLY, "the space was opened for reading only")                  \
 	X(PT_ERR_BUDGET, "the tables are larger than the visit budget given")         \
-	X(PT_ERR_SHARED, "one table is linked from two places")
+	X(PT_ERR_SHARED, "one table is linked from two places")                       \
+	X(PT_ERR_FOREIGN, "the range is not this space's to change")                  \
+	X(PT_ERR_BUSY, "another cursor is at work in the range")                      \
+	X(PT_ERR_END, "the cursor has come to the end of its range")                  \
+	X(PT_ERR_COW, "the page is not one to be copied on write")
 
 enum pt_status {
 #define X(code, text) code,
 	PT_STATUS_LIST(X)
 #undef X
 };
+
+/* Compilers warn where the status of a change is not looked at. */
+#define PT_MUST_USE __attribute__((warn_unused_result))
 
 /* The text of a status: lower case, no full stop, static storage, never NULL. */
 const char *pt_strerror(enum pt_status status);
@@ -90,6 +97,12 @@ struct pt_range {
 	uint64_t pages;
 };
 
+/* `pages` pages from `pa`, at the virtual address of the same number. */
+static inline struct pt_mapping pt_identity(phys_addr pa, uint64_t pages, struct pt_attr attr)
+{
+	return (struct pt_mapping){ { pa.raw }, pa, pages, attr };
+}
+
 /* ------------------------------------------------------------------------
  * Where tables lie
  */
@@ -100,14 +113,16 @@ struct pt_range {
  * (char *)window + (p - first). Otherwise `table` is called, once per table
  * and never per entry, and returns a pointer to the 8-byte aligned table, or
  * NULL if there is no table at that address; the pointer must stay valid for
- * the duration of the call into this library.
+ * the duration of the call into this library. It is also told where in the
+ * space the table is linked, if it is: its level and the first address that it
+ * translates (level 0: not linked, or not known).
  *
  * This description alone is enough for every call that reads.
  */
 struct pt_mem {
 	void *window;
 	phys_addr first, last; /* of the tables that can be reached, inclusive */
-	void *(*table)(void *ctx, phys_addr table);
+	void *(*table)(void *ctx, phys_addr table, virt_addr va, unsigned level);
 	void *ctx;
 };
 
@@ -124,7 +139,49 @@ struct pt_tables {
 	size_t (*take)(void *ctx, size_t most, phys_addr *ret_first);
 	void (*give)(void *ctx, phys_addr first, size_t count);
 	void *ctx;
+	bool zeroed; /* take() hands out nothing but zeroed tables */
+	const struct pt_holds *holds;
 };
+
+/*
+ * Tables that a space may not write to where they lie. A call that changes
+ * something below such a table first copies it, and the tables above it, at
+ * most once each; what it need not touch stays common. A space without `holds`
+ * owns its tables, and never pays for the question.
+ *
+ * hold() says what a table is now. share() adds a reference, which give() takes
+ * away; only the last give() gives the table back. moved() is told that a call
+ * has made the root move to `root`, at most once a call, when all is in place:
+ * the old root, and all that it leads to, is as it was. Where no table is ever
+ * shared or frozen, share or moved may be NULL. ctx is that of struct pt_tables.
+ */
+enum pt_hold {
+	PT_OWN,    /* linked once, by this space: written in place */
+	PT_COMMON, /* has several references: a copy takes the place of one */
+	PT_FROZEN, /* belongs to somebody else (a snapshot): never written, shared or given */
+};
+
+struct pt_holds {
+	enum pt_hold (*hold)(void *ctx, phys_addr table);
+	void (*share)(void *ctx, phys_addr table);
+	void (*moved)(void *ctx, phys_addr root);
+};
+
+/*
+ * Told how long pages are mapped. acquire() when `pages` pages from `pa` are
+ * mapped once more, before they are; release() when they are mapped once less:
+ * from pt_release(), when no processor knows them any more. Splitting and
+ * collapsing change nothing in that. With hooks, a call that unmaps single
+ * leaves takes tables to list them in until the release: one for each
+ * PT_LOG_ENTRIES, if there is no room left in the flush's last one.
+ */
+struct pt_frames {
+	void (*acquire)(void *ctx, phys_addr pa, uint64_t pages);
+	void (*release)(void *ctx, phys_addr pa, uint64_t pages);
+	void *ctx;
+};
+
+#define PT_LOG_ENTRIES (PT_PAGE_SIZE / 8 - 2)
 
 /*
  * A stack of consecutive tables, the simplest allocator: tables are taken from
@@ -139,20 +196,67 @@ struct pt_block {
 /* Draws on `block`, which the caller keeps and must outlive the result. */
 struct pt_tables pt_block_tables(struct pt_block *block);
 
+/*
+ * A pool of tables, each with a number of references, so that spaces can have
+ * tables in common. A table that is given back for the last time is the first
+ * to be taken again.
+ */
+struct pt_pool {
+	phys_addr first;
+	size_t count;
+	uint32_t *references; /* of each table; of free ones, PT_POOL_FREE and the next free */
+	uint32_t free;        /* first free one, `count` if there is none */
+	size_t taken;
+};
+
+#define PT_POOL_FREE 0x80000000u
+
+/* `references` has room for `count` (below PT_POOL_FREE) numbers; the caller keeps both. */
+void pt_pool_init(struct pt_pool *ret_pool, phys_addr first, size_t count, uint32_t *references);
+struct pt_tables pt_pool_tables(struct pt_pool *pool);
+
 /* ------------------------------------------------------------------------
  * A space
  */
 
 /*
  * One address space. The caller owns it and every table in it; the fields are
- * the library's, only `root` may be read (it goes into CR3).
+ * the library's, but for `root`, which may be read (it goes into CR3), and for
+ * the policy, which its owner sets after pt_init() or pt_open().
+ *
+ * One writer at a time calls what changes a space. Any number of readers may
+ * call what takes a const space, at any time and without a lock: an entry is
+ * read and written as one 64-bit word, and a table is complete before it is
+ * linked. A reader sees each entry as it was before or after a change, not a
+ * call as a whole. Tables no longer linked stay as they are until
+ * pt_release(), whose caller vouches that no reader is inside them.
  */
 struct pt_space {
 	struct pt_cpu cpu;
 	struct pt_mem mem;
 	struct pt_tables tables; /* take is NULL: read only */
 	phys_addr root;
-	bool allow_wx; /* W^X is the policy unless the owner says otherwise */
+
+	/* Policy. */
+	bool allow_wx;           /* leaves may be writable and executable at once */
+	bool live;               /* a processor uses the tables now: no accessed or dirty bit that
+				    it sets during a call is lost (slower) */
+	bool counted;            /* links hold how many entries are in use below, so that unmapping
+				    single pages is fast; for tables that nobody else writes */
+	struct pt_frames frames; /* acquire NULL: none */
+	uint64_t budget;         /* of tables that a call may look at; 0: any number */
+
+	/* The library's. */
+	uint16_t root_first, root_last; /* entries of the root that are this space's to change */
+	bool pins_upper;                /* upper root entries stay: others have copies of them */
+	uint64_t generation;            /* of what links lead to */
+	struct pt_cursor *cursors;      /* at work */
+	struct pt_hot {                 /* where the last page was mapped, and as what */
+		pte_t *entries;
+		uint64_t span;
+		struct pt_attr attr;
+		pte_t bits;
+	} hot;
 };
 
 /*
@@ -163,8 +267,8 @@ struct pt_space {
  *   PT_ERR_NO_TABLES  there is no table to be had
  *   PT_ERR_CORRUPT    the allocator's table cannot be reached through `mem`
  */
-enum pt_status pt_init(struct pt_space *ret_space, const struct pt_cpu *cpu,
-		       const struct pt_mem *mem, const struct pt_tables *tables);
+PT_MUST_USE enum pt_status pt_init(struct pt_space *ret_space, const struct pt_cpu *cpu,
+				   const struct pt_mem *mem, const struct pt_tables *tables);
 
 /*
  * Opens tables that exist, whoever built them, without reading them. With
@@ -174,8 +278,9 @@ enum pt_status pt_init(struct pt_space *ret_space, const struct pt_cpu *cpu,
  *   PT_ERR_LEVEL    as pt_init()
  *   PT_ERR_CORRUPT  there is no table at `root`
  */
-enum pt_status pt_open(struct pt_space *ret_space, const struct pt_cpu *cpu,
-		       const struct pt_mem *mem, const struct pt_tables *tables, phys_addr root);
+PT_MUST_USE enum pt_status pt_open(struct pt_space *ret_space, const struct pt_cpu *cpu,
+				   const struct pt_mem *mem, const struct pt_tables *tables,
+				   phys_addr root);
 
 /* ------------------------------------------------------------------------
  * Flushes
@@ -183,26 +288,41 @@ enum pt_status pt_open(struct pt_space *ret_space, const struct pt_cpu *cpu,
 
 /*
  * What the processors must forget after a change, as data: the hull of the
- * pages whose translation changed, and the tables no longer linked. Starts as
- * PT_FLUSH_NONE; calls add to it. The caller invalidates [va, va + pages) on
- * every processor that may hold a translation, the global ones too if
- * `global`, and then gives it to pt_release().
+ * pages whose translation changed, and the tables and pages that are to be
+ * given up after that. Starts as PT_FLUSH_NONE; calls add to it. The caller
+ * invalidates [va, va + pages) on every processor that may hold a translation,
+ * the global ones too if `global`, and then gives it to pt_release(). A flush
+ * belongs to one space.
  */
 struct pt_flush {
 	virt_addr va;
 	uint64_t pages; /* 0: nothing to invalidate */
 	bool global;
 	phys_addr retired; /* list of sub-trees no longer linked, PT_NO_TABLE at its end */
+	phys_addr log;     /* list of what else is to be given up, PT_NO_TABLE at its end */
 };
 
 #define PT_NO_TABLE UINT64_MAX
-#define PT_FLUSH_NONE               \
-	{                           \
-		{ 0 }, 0, false,    \
-		{                   \
-			PT_NO_TABLE \
-		}                   \
+#define PT_FLUSH_NONE                             \
+	{                                         \
+		{ 0 }, 0, false, { PT_NO_TABLE }, \
+		{                                 \
+			PT_NO_TABLE               \
+		}                                 \
 	}
+
+/* True if there is nothing to invalidate and nothing to release. */
+bool pt_flush_is_empty(const struct pt_flush *flush);
+
+/* Stops the program (a trap) if `flush` was not released. */
+void pt_flush_expect_empty(const struct pt_flush *flush);
+
+/*
+ * Declares a flush that cannot be forgotten: if it is not empty where it goes
+ * out of scope, the program stops there. PT_FLUSH(flush); pt_map(..., &flush);
+ */
+#define PT_FLUSH(name) \
+	struct pt_flush name __attribute__((cleanup(pt_flush_expect_empty))) = PT_FLUSH_NONE
 
 /*
  * Gives the tables in `flush` back to the allocator, and empties it. The
@@ -211,14 +331,24 @@ struct pt_flush {
  */
 size_t pt_release(struct pt_space *space, struct pt_flush *flush);
 
+/*
+ * Gives back all tables of a space that is no longer used by any processor or
+ * reader, the root included, and its pages to the hooks; of what it has in
+ * common with others, the references. Entries of the root that are another
+ * space's stay out of it. Returns how many tables were given back.
+ */
+size_t pt_destroy(struct pt_space *space);
+
 /* ------------------------------------------------------------------------
  * Changes
  */
 
 /* What a call would do, or the place where it was refused. */
 struct pt_plan {
-	uint64_t tables;                        /* to be taken */
+	uint64_t tables;                        /* to be taken, but for lists of released leaves */
+	uint64_t moved;                         /* of these: copies of tables held elsewhere */
 	uint64_t retired;                       /* sub-trees that will be unlinked */
+	uint64_t logged;                        /* single leaves and references to be released */
 	uint64_t leaves[PT_MAX_LEAF_LEVEL + 1]; /* that the range will have by a map or protect,
 						   by level; [0] unused */
 	virt_addr where;                        /* on refusal: first page that does not allow it */
@@ -253,7 +383,8 @@ struct pt_options {
  *   PT_ERR_UNALIGNED   m->va or m->pa; or m->pages, if leaves are to be exact
  *   PT_ERR_RANGE       the virtual range wraps or is not in one canonical half
  *   PT_ERR_PHYS        the physical range exceeds cpu.phys_bits
- *   PT_ERR_ATTR        a flag outside PT_FLAGS_ALL, a link's outside of its three
+ *   PT_ERR_ATTR        a flag that leaves of this processor do not carry, PT_COW with
+ *                      PT_WRITE, or a link's outside of its three
  *   PT_ERR_CACHE       cpu.pat has no such type
  *   PT_ERR_WX          PT_WRITE and PT_EXEC, and the space does not allow it
  *   PT_ERR_LEVEL       max_leaf is larger than the layout's largest leaf; or, if
@@ -266,19 +397,38 @@ struct pt_options {
  *                      allocator's cannot be reached
  *   PT_ERR_NO_TABLES   the allocator ran out
  *   PT_ERR_READ_ONLY   the space has no allocator
+ *   PT_ERR_FOREIGN     the range touches root entries of another space's, or the
+ *                      one by which the tables map themselves
+ *   PT_ERR_BUDGET      more tables than the space's budget allows to look at
+ *
+ * READ_ONLY, FOREIGN and BUDGET can come from every call that changes a space.
  */
-enum pt_status pt_map(struct pt_space *space, const struct pt_mapping *m,
-		      const struct pt_options *options, struct pt_flush *flush);
+PT_MUST_USE enum pt_status pt_map(struct pt_space *space, const struct pt_mapping *m,
+				  const struct pt_options *options, struct pt_flush *flush);
 
 /*
- * Gives every mapped page of the range the rights and cache type of `attr`;
- * holes and soft entries stay what they are. Large leaves that are covered in part are split.
- * Accessed and dirty bits are those of `attr` or of the leaf, whichever is set;
- * those that a processor sets during the call can be lost. Statuses as
- * pt_map(), without OVERLAP and PHYS.
+ * Gives every mapped page of the range the flags and cache type of `attr`;
+ * holes and soft entries stay what they are. Large leaves that are covered in
+ * part are split. Accessed, dirty and software's flags are those of `attr` or
+ * of the leaf, whichever is set. Statuses as pt_map(), without OVERLAP and PHYS.
  */
-enum pt_status pt_protect(struct pt_space *space, struct pt_range range, struct pt_attr attr,
-			  struct pt_flush *flush);
+PT_MUST_USE enum pt_status pt_protect(struct pt_space *space, struct pt_range range,
+				      struct pt_attr attr, struct pt_flush *flush);
+
+/* A change of flags: in every leaf that has all of `only`, sets `set` and clears `clear`. */
+struct pt_update {
+	uint32_t only, set, clear;
+};
+
+/*
+ * Changes some flags of every mapped page of the range; the other flags and
+ * the cache type of each stay. Large leaves covered in part are split. ATTR: a
+ * flag is not one that leaves carry, is to be set and cleared, or a leaf would
+ * get PT_COW and PT_WRITE; WX: a leaf would become writable and executable.
+ * Further statuses as pt_protect().
+ */
+PT_MUST_USE enum pt_status pt_update(struct pt_space *space, struct pt_range range,
+				     struct pt_update update, struct pt_flush *flush);
 
 /*
  * Unmaps the range; holes in it are no error, soft entries are cleared. Large
@@ -286,13 +436,15 @@ enum pt_status pt_protect(struct pt_space *space, struct pt_range range, struct 
  * whole sub-trees unread. Statuses: UNALIGNED, RANGE, CORRUPT, READ_ONLY,
  * NO_TABLES (for a split), and SOFT for a large soft entry covered in part.
  */
-enum pt_status pt_unmap(struct pt_space *space, struct pt_range range, struct pt_flush *flush);
+PT_MUST_USE enum pt_status pt_unmap(struct pt_space *space, struct pt_range range,
+				    struct pt_flush *flush);
 
 /*
  * Retires the tables of the range that hold nothing; a table that the range
  * touches counts whole. Statuses: UNALIGNED, RANGE, CORRUPT, READ_ONLY.
  */
-enum pt_status pt_clean(struct pt_space *space, struct pt_range range, struct pt_flush *flush);
+PT_MUST_USE enum pt_status pt_clean(struct pt_space *space, struct pt_range range,
+				    struct pt_flush *flush);
 
 /*
  * Puts leaves together again: where the entries of a table continue each other
@@ -302,7 +454,8 @@ enum pt_status pt_clean(struct pt_space *space, struct pt_range range, struct pt
  * the range touches counts whole. Takes no table.
  * Statuses: UNALIGNED, RANGE, CORRUPT, READ_ONLY.
  */
-enum pt_status pt_collapse(struct pt_space *space, struct pt_range range, struct pt_flush *flush);
+PT_MUST_USE enum pt_status pt_collapse(struct pt_space *space, struct pt_range range,
+				       struct pt_flush *flush);
 
 /*
  * Dry runs: the first step of the calls above, with the same statuses
@@ -313,6 +466,8 @@ enum pt_status pt_plan_map(const struct pt_space *space, const struct pt_mapping
 			   const struct pt_options *options, struct pt_plan *ret_plan);
 enum pt_status pt_plan_protect(const struct pt_space *space, struct pt_range range,
 			       struct pt_attr attr, struct pt_plan *ret_plan);
+enum pt_status pt_plan_update(const struct pt_space *space, struct pt_range range,
+			      struct pt_update update, struct pt_plan *ret_plan);
 enum pt_status pt_plan_unmap(const struct pt_space *space, struct pt_range range,
 			     struct pt_plan *ret_plan);
 enum pt_status pt_plan_clean(const struct pt_space *space, struct pt_range range,
@@ -343,6 +498,13 @@ struct pt_leaf {
 	unsigned level;
 	struct pt_attr attr; /* effective: links and leaf together */
 	uint32_t own;        /* flags that the leaf itself states */
+};
+
+/* One entry that is not absent. */
+struct pt_entry {
+	enum pte_kind kind; /* PTE_TABLE, PTE_LEAF or PTE_SOFT */
+	struct pt_leaf at;  /* PTE_TABLE: va, pages and level of the entry; pa of the table */
+	pte_t raw;
 };
 
 /*
@@ -377,12 +539,22 @@ enum pt_status pt_page(const struct pt_space *space, virt_addr va, unsigned leve
 		       struct pt_leaf *ret_leaf);
 
 /* Unmaps the page, and tells what it was. Tables left empty are retired. */
-enum pt_status pt_page_unmap(struct pt_space *space, virt_addr va, unsigned level,
-			     struct pt_flush *flush, struct pt_leaf *ret_leaf);
+PT_MUST_USE enum pt_status pt_page_unmap(struct pt_space *space, virt_addr va, unsigned level,
+					 struct pt_flush *flush, struct pt_leaf *ret_leaf);
 
 /* Gives the page other rights and another cache type; further statuses as pt_protect(). */
-enum pt_status pt_page_protect(struct pt_space *space, virt_addr va, unsigned level,
-			       struct pt_attr attr, struct pt_flush *flush);
+PT_MUST_USE enum pt_status pt_page_protect(struct pt_space *space, virt_addr va, unsigned level,
+					   struct pt_attr attr, struct pt_flush *flush);
+
+/*
+ * Puts `entry`, which is not present for the processor, where a page of the
+ * size, a soft entry or nothing is; 0 makes it absent. The table that holds it
+ * must exist. What was there is returned as it was: its kind, and for a leaf
+ * what it mapped. PT_ERR_ATTR: `entry` is neither soft nor 0 (pte_kind()).
+ */
+PT_MUST_USE enum pt_status pt_set_soft(struct pt_space *space, virt_addr va, unsigned level,
+				       pte_t entry, struct pt_flush *flush,
+				       struct pt_entry *ret_old);
 
 /*
  * Makes the link at `level` on the way to va (2 up to the levels of the space)
@@ -390,19 +562,12 @@ enum pt_status pt_page_protect(struct pt_space *space, virt_addr va, unsigned le
  * for all that the link leads to; va is any address that it leads to.
  * PT_ERR_SIZE: there is a leaf, not a link. PT_ERR_ATTR: other rights.
  */
-enum pt_status pt_set_link(struct pt_space *space, virt_addr va, unsigned level, uint32_t rights,
-			   struct pt_flush *flush);
+PT_MUST_USE enum pt_status pt_set_link(struct pt_space *space, virt_addr va, unsigned level,
+				       uint32_t rights, struct pt_flush *flush);
 
 /* ------------------------------------------------------------------------
  * Walks
  */
-
-/* What a walk stops at. */
-struct pt_entry {
-	enum pte_kind kind; /* PTE_TABLE, PTE_LEAF or PTE_SOFT */
-	struct pt_leaf at;  /* PTE_TABLE: va, pages and level of the entry; pa of the table */
-	pte_t raw;
-};
 
 /*
  * A walk over the entries of a range in address order, tables before what they
@@ -438,7 +603,7 @@ enum pt_status pt_walk_start(struct pt_walk *ret_walk, const struct pt_space *sp
  */
 enum pt_status pt_walk_next(struct pt_walk *walk, struct pt_entry *ret_entry);
 
-/* The whole of the lower half, and of the upper. */
+/* The whole of the lower half, and of the upper (none, if the layout has none). */
 struct pt_range pt_lower_half(const struct pt_cpu *cpu);
 struct pt_range pt_upper_half(const struct pt_cpu *cpu);
 

@@ -1,211 +1,19 @@
 /*
- * The second and third step: obtain exactly the tables that the plan counted,
- * then carry it out. Nothing here can fail once the tables are there.
+ * The third step: the plan is carried out. Nothing here can fail, since the
+ * tables are there.
  */
 #include "paging/pt_internal.h"
 
-/* ---- reserve -------------------------------------------------------------- */
-
-/*
- * Tables taken but not used yet. The allocator hands out runs; the first two
- * words of a run's first table hold the list:
- *
- *	struct reserve        run                      run
- *	  runs ------------> [next | count | ...] --> [NONE | count | ...]
- *	  next, left: what remains of the run that is being used up
- */
-struct reserve {
-	const struct pt_space *space;
-	uint64_t runs;
-	uint64_t next;
-	uint64_t left;
-};
-
-static bool run_is_reachable(const struct pt_mem *mem, phys_addr first, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (!table_at(mem, phys(first.raw + i * PT_PAGE_SIZE)))
-			return false;
-	}
-	return true;
-}
-
-/* A reserved table; reserve_take() has seen that it can be reached. */
-static uint64_t *reserved_at(const struct pt_mem *mem, uint64_t table)
-{
-	uint64_t *words = table_at(mem, phys(table));
-
-	if (!words)
-		__builtin_unreachable();
-	return words;
-}
-
-/* The last run taken is the first to go back. */
-static void reserve_give_back(struct reserve *reserve)
-{
-	const struct pt_space *space = reserve->space;
-
-	while (reserve->runs != PT_NO_TABLE) {
-		const uint64_t *head = reserved_at(&space->mem, reserve->runs);
-		uint64_t next = head[0], count = head[1];
-
-		space->tables.give(space->tables.ctx, phys(reserve->runs), (size_t)count);
-		reserve->runs = next;
-	}
-}
-
-/* Takes `count` tables, or none. */
-static enum pt_status reserve_take(struct reserve *reserve, uint64_t count)
-{
-	const struct pt_space *space = reserve->space;
-	enum pt_status status = PT_OK;
-
-	while (count > 0 && status == PT_OK) {
-		phys_addr first;
-		size_t most = count < SIZE_MAX ? (size_t)count : SIZE_MAX;
-		size_t got = space->tables.take(space->tables.ctx, most, &first);
-
-		if (got == 0) {
-			status = PT_ERR_NO_TABLES;
-		} else if (!run_is_reachable(&space->mem, first, got)) {
-			space->tables.give(space->tables.ctx, first, got);
-			status = PT_ERR_CORRUPT;
-		} else {
-			uint64_t *head = reserved_at(&space->mem, first.raw);
-
-			head[0] = reserve->runs;
-			head[1] = got;
-			reserve->runs = first.raw;
-			count -= got;
-		}
-	}
-	if (status != PT_OK)
-		reserve_give_back(reserve);
-	return status;
-}
-
-/* The next reserved table; its content is whatever it was. */
-static pte_t *reserve_use(struct reserve *reserve, phys_addr *ret_table)
-{
-	const struct pt_mem *mem = &reserve->space->mem;
-
-	if (reserve->left == 0) {
-		const uint64_t *head = reserved_at(mem, reserve->runs);
-
-		reserve->next = reserve->runs;
-		reserve->left = head[1];
-		reserve->runs = head[0];
-	}
-	*ret_table = phys(reserve->next);
-	reserve->next += PT_PAGE_SIZE;
-	reserve->left--;
-	return reserved_at(mem, ret_table->raw);
-}
-
-/* ---- flush and retirement ------------------------------------------------- */
-
-void flush_add(struct pt_flush *flush, struct slice s, bool global)
-{
-	uint64_t first = s.va, last = s.last;
-
-	if (flush->pages != 0) {
-		uint64_t old_last = flush->va.raw + (flush->pages << PTE_PAGE_SHIFT) - 1;
-
-		first = flush->va.raw < first ? flush->va.raw : first;
-		last = old_last > last ? old_last : last;
-	}
-	flush->va = virt(first);
-	flush->pages = ((last - first) >> PTE_PAGE_SHIFT) + 1;
-	flush->global = flush->global || global;
-}
-
-/*
- * A retired table may still be read, by processors until the flush and by
- * others until the release. So the list of them must not change what an entry
- * says: it is kept in bits that nobody looks at, a few in each entry, as the
- * number of the next table's page with the level of this one below it.
- */
-#define STASH_LEVEL_BITS 3
-#define STASH_ENTRIES                                                                       \
-	((PTE_MAX_PHYS_BITS - PTE_PAGE_SHIFT + 1 + STASH_LEVEL_BITS + PTE_STASH_BITS - 1) / \
-	 PTE_STASH_BITS)
-_Static_assert(STASH_ENTRIES <= PTE_COUNT, "the list of retired tables fits into a table");
-_Static_assert(PT_MAX_LEVELS < 1 << STASH_LEVEL_BITS, "a level fits into its bits");
-
-static void stash_write(pte_t *table, uint64_t value)
-{
-	for (unsigned i = 0; i < STASH_ENTRIES; i++) {
-		unsigned bits = (unsigned)(value & ((1u << PTE_STASH_BITS) - 1));
-
-		pte_store(&table[i], pte_stash(table[i], bits));
-		value >>= PTE_STASH_BITS;
-	}
-}
-
-static uint64_t stash_read(const pte_t *table)
-{
-	uint64_t value = 0;
-
-	for (unsigned i = STASH_ENTRIES; i-- > 0;)
-		value = value << PTE_STASH_BITS | pte_unstash(table[i]);
-	return value;
-}
-
-void retire(const struct pt_space *space, pte_t link, unsigned level, struct pt_flush *flush)
-{
-	phys_addr table = pte_table_addr(link, level);
-	pte_t *entries = table_below(space, link, level);
-	/* One more than the page's number, so that 0 is the end of the list. */
-	uint64_t next = flush->retired.raw == PT_NO_TABLE
-				? 0
-				: (flush->retired.raw >> PTE_PAGE_SHIFT) + 1;
-
-	if (!entries)
-		return;
-	stash_write(entries, next << STASH_LEVEL_BITS | (level - 1));
-	flush->retired = table;
-}
-
-/* Depth is bounded by `level`. */
-static size_t release_tree(struct pt_space *space, phys_addr table, unsigned level)
-{
-	const pte_t *entries = table_at(&space->mem, table);
-	size_t count = 1;
-
-	for (unsigned i = 0; level > 1 && i < PTE_COUNT; i++) {
-		if (pte_kind(entries[i], level) == PTE_TABLE &&
-		    table_below(space, entries[i], level))
-			count += release_tree(space, pte_table_addr(entries[i], level), level - 1);
-	}
-	space->tables.give(space->tables.ctx, table, 1);
-	return count;
-}
-
-size_t pt_release(struct pt_space *space, struct pt_flush *flush)
-{
-	size_t count = 0;
-
-	while (flush->retired.raw != PT_NO_TABLE) {
-		phys_addr table = flush->retired;
-		uint64_t stash = stash_read(table_at(&space->mem, table));
-		uint64_t next = stash >> STASH_LEVEL_BITS;
-
-		flush->retired = phys(next == 0 ? PT_NO_TABLE : (next - 1) << PTE_PAGE_SHIFT);
-		count += release_tree(space, table, stash & ((1u << STASH_LEVEL_BITS) - 1));
-	}
-	*flush = (struct pt_flush)PT_FLUSH_NONE;
-	return count;
-}
-
-/* ---- commit --------------------------------------------------------------- */
-
 struct commit {
 	const struct change *change;
+	struct pt_space *space; /* that of the change; its root can move */
 	struct reserve reserve;
 	struct pt_flush *flush;
 };
 
-static void commit_table(struct commit *c, pte_t *table, unsigned level, struct slice s);
+static int commit_table(struct commit *c, pte_t *table, unsigned level, struct slice s);
+
+/* ---- building ---------------------------------------------------------------- */
 
 /*
  * Leaves in consecutive entries. Unrolled: a loop of single stores runs at half
@@ -226,114 +34,278 @@ static void fill_leaves(pte_t *entries, size_t count, pte_t bits, uint64_t pa, u
 		pte_store(&entries[i], pte_leaf(bits, pa, level));
 }
 
+/* New leaves of `level`, `count` of them, from `va`. */
+static void map_leaves(struct commit *c, pte_t *entries, size_t count, uint64_t va, unsigned level)
+{
+	const struct change *change = c->change;
+	uint64_t pa = va + change->delta;
+
+	acquire_pages(change->space, pa, count * level_pages(level));
+	fill_leaves(entries, count, change->bits[level], pa, level);
+}
+
+/* A link to a table with `used` entries in use. */
+static pte_t make_link(const struct pt_space *space, phys_addr table, uint32_t rights,
+		       unsigned level, unsigned used)
+{
+	pte_t link = pte_link(&space->cpu, table, rights, level);
+
+	return space->counted ? pte_set_count(link, used + 1) : link;
+}
+
 /*
  * Builds a table of `level` that maps `s` and nothing else, complete, every
- * entry written once, and returns where it is. Depth is bounded by `level`.
+ * entry written once, and returns the link to it. Depth is bounded by `level`.
  */
-static phys_addr build_table(struct commit *c, unsigned level, struct slice s)
+static pte_t build_table(struct commit *c, unsigned level, struct slice s)
 {
 	const struct change *change = c->change;
 	unsigned first = level_index(s.va, level), last = level_index(s.last, level);
 	phys_addr ret;
 	pte_t *table = reserve_use(&c->reserve, &ret);
 
-	__builtin_memset(table, 0, first * sizeof(*table));
-	__builtin_memset(&table[last + 1], 0, (PTE_COUNT - 1 - last) * sizeof(*table));
+	if (!table)
+		return 0;
+	if (!change->space->tables.zeroed) {
+		__builtin_memset(table, 0, first * sizeof(*table));
+		__builtin_memset(&table[last + 1], 0, (PTE_COUNT - 1 - last) * sizeof(*table));
+	}
 	for (unsigned i = first; i <= last;) {
 		struct slice part = slice_in_entry(s, level);
-		uint64_t pages = slice_pages(s);
 
 		if (slice_is_whole(part, level) && level <= change->leaf_level) {
-			size_t count = (size_t)(pages / level_pages(level));
+			size_t count = (size_t)(slice_pages(s) / level_pages(level));
 
-			fill_leaves(&table[i], count, change->bits[level], s.va + change->delta,
-				    level);
+			map_leaves(c, &table[i], count, s.va, level);
 			i += (unsigned)count;
 			s.va += count << level_shift(level);
 		} else {
-			table[i++] = pte_link(&change->space->cpu, build_table(c, level - 1, part),
-					      change->links, level);
+			table[i++] = build_table(c, level - 1, part);
 			s.va = part.last + 1;
 		}
 	}
-	return ret;
+	return make_link(change->space, ret, change->links, level + 1, last - first + 1);
 }
 
-/* A table of smaller leaves that says what the leaf `entry` of `level` does. */
-static phys_addr split_leaf(struct commit *c, pte_t entry, unsigned level, struct slice part)
+/* Puts a table of smaller leaves in the place of a leaf; they say what it did. */
+static bool split_leaf(struct commit *c, pte_t *entry, unsigned level)
 {
-	phys_addr ret;
-	pte_t *table = reserve_use(&c->reserve, &ret);
+	const struct pt_space *space = c->change->space;
+	pte_t old = pte_load(entry), link;
+	phys_addr at;
+	pte_t *table = reserve_use(&c->reserve, &at);
 
-	fill_leaves(table, PTE_COUNT, pte_demote(entry, level), pte_leaf_addr(entry, level).raw,
-		    level - 1);
-	commit_table(c, table, level - 1, part);
-	return ret;
+	if (!table)
+		return false;
+	link = make_link(space, at, LINK_RIGHTS, level, PTE_COUNT);
+	/* Again if the processor has set the accessed or dirty bit meanwhile. */
+	do {
+		fill_leaves(table, PTE_COUNT, pte_demote(&space->cpu, old, level),
+			    pte_leaf_addr(&space->cpu, old, level).raw, level - 1);
+	} while (!__atomic_compare_exchange_n(entry, &old, link, false, __ATOMIC_ACQ_REL,
+					      __ATOMIC_ACQUIRE));
+	return true;
+}
+
+/* ---- tables that others hold too ------------------------------------------------ */
+
+/*
+ * Puts a copy in the place of the table that the link leads to. Processors may
+ * remember the old one for all that the link translates.
+ */
+static bool move_table(struct commit *c, pte_t *entry, unsigned level, struct slice part)
+{
+	const struct pt_space *space = c->change->space;
+	const struct pt_cpu *cpu = &space->cpu;
+	pte_t link = pte_load(entry);
+	const pte_t *from = table_below(space, link, level, part.va);
+	uint64_t first = align_down(part.va, level_size(level));
+	phys_addr at;
+	pte_t *to = reserve_use(&c->reserve, &at);
+
+	if (!to || !from)
+		return false;
+	copy_table(space, to, from, level - 1);
+	pte_store(entry, pte_set_count(pte_link(cpu, at, pte_rights(cpu, link, level), level),
+				       pte_count(link)));
+	flush_add(c->flush, (struct slice){ first, first + (level_size(level) - 1) }, false);
+	let_go(&c->reserve, c->flush, pte_table_addr(cpu, link, level), level - 1);
+	return true;
+}
+
+/* As move_table(), for the table that nothing links to; all that it translates. */
+static bool move_root(struct commit *c)
+{
+	struct pt_space *space = c->space;
+	unsigned top = space->cpu.levels;
+	phys_addr old = space->root, at;
+	pte_t *from = root_table(space), *to = reserve_use(&c->reserve, &at);
+
+	if (!to)
+		return false;
+	copy_table(space, to, from, top);
+	for (unsigned i = 0; i < PTE_COUNT; i++) {
+		if (is_self_link(space, to[i], top))
+			to[i] = pte_link(&space->cpu, at, pte_rights(&space->cpu, to[i], top), top);
+	}
+	__atomic_store_n(&space->root.raw, at.raw, __ATOMIC_RELEASE);
+	let_go(&c->reserve, c->flush, old, top);
+	return true;
+}
+
+/* Makes the table below the link the space's own, if anything is to be done there. */
+static bool prepare_descend(struct commit *c, pte_t *entry, unsigned level, struct slice part)
+{
+	const struct change *change = c->change;
+	const struct pt_space *space = change->space;
+	pte_t link = pte_load(entry);
+	phys_addr table = pte_table_addr(&space->cpu, link, level);
+
+	if (!space->tables.holds || hold_of(space, table) == PT_OWN)
+		return true;
+
+	struct effect effect = change_preview(change, link, level, part);
+
+	if (effect.emptied) {
+		pte_store(entry, 0);
+		flush_add(c->flush, part, true);
+		let_go(&c->reserve, c->flush, table, level - 1);
+		return false;
+	}
+	return effect.touched && move_table(c, entry, level, part);
+}
+
+/* ---- changing -------------------------------------------------------------------- */
+
+static void widen_link(struct commit *c, pte_t *entry, unsigned level)
+{
+	const struct change *change = c->change;
+	const struct pt_cpu *cpu = &change->space->cpu;
+	pte_t link = pte_load(entry);
+	uint32_t rights = pte_rights(cpu, link, level);
+
+	if (change->set_links && (change->links & ~rights))
+		pte_store(entry, pte_relink(cpu, link, rights | change->links, level));
+}
+
+/* Keeps the number of entries in use below a link, if it is known; returns it, plus one. */
+static unsigned count_link(const struct pt_space *space, pte_t *entry, int delta)
+{
+	pte_t link = pte_load(entry);
+	unsigned count = space->counted ? pte_count(link) : 0;
+
+	if (count == 0)
+		return 0;
+	count = (unsigned)((int)count + delta);
+	if (delta != 0)
+		pte_store(entry, pte_set_count(link, count));
+	return count;
 }
 
 static void commit_descend(struct commit *c, pte_t *entry, unsigned level, struct slice part)
 {
 	const struct change *change = c->change;
-	const struct pt_cpu *cpu = &change->space->cpu;
-	pte_t link = *entry;
-	pte_t *below = table_below(change->space, link, level);
-	uint32_t rights = pte_rights(cpu, link, level);
+	const struct pt_space *space = change->space;
 
-	if (change->set_links && (change->links & ~rights))
-		pte_store(entry, pte_relink(cpu, link, rights | change->links, level));
-	commit_table(c, below, level - 1, part);
-	if (change_removes_tables(change) && table_is_empty(below, level - 1)) {
+	if (is_self_link(space, *entry, level))
+		return;
+	widen_link(c, entry, level);
+	if (!prepare_descend(c, entry, level, part))
+		return;
+
+	pte_t link = pte_load(entry);
+	pte_t *below = table_below(space, link, level, part.va);
+	unsigned count = count_link(space, entry, commit_table(c, below, level - 1, part));
+
+	if (!change_removes_tables(change) || is_pinned(space, level, part.va))
+		return;
+	if (count == 0 ? table_is_empty(below, level - 1) : count == 1) {
 		pte_store(entry, 0);
 		flush_add(c->flush, part, false);
-		retire(change->space, link, level, c->flush);
+		let_go(&c->reserve, c->flush, pte_table_addr(&space->cpu, link, level), level - 1);
 	}
 }
 
-/* What processors may remember of an entry that changes. */
-static void flush_old(struct commit *c, pte_t old, unsigned level, struct slice part)
+/* A leaf is no more: processors may remember it, and its pages are to be released. */
+static void drop_leaf(struct commit *c, pte_t old, unsigned level, struct slice part)
 {
-	struct pt_attr attr;
+	const struct pt_cpu *cpu = &c->change->space->cpu;
 
+	if (c->change->removed)
+		*c->change->removed = old;
 	if (pte_kind(old, level) != PTE_LEAF)
 		return;
-	attr = pte_attr(&c->change->space->cpu, old, level);
-	flush_add(c->flush, part, attr.flags & PT_GLOBAL);
+	flush_add(c->flush, part, pte_attr(cpu, old, level).flags & PT_GLOBAL);
+	log_pages(&c->reserve, c->flush, pte_leaf_addr(cpu, old, level), level);
+}
+
+/* Rewrites a leaf that a protection concerns. */
+static void commit_protect(struct commit *c, pte_t *entry, unsigned level, struct slice part)
+{
+	const struct change *change = c->change;
+	const struct pt_space *space = change->space;
+	pte_t old = pte_alter(space, entry, change->keep[level], change->bits[level]);
+
+	flush_add(c->flush, part, pte_attr(&space->cpu, old, level).flags & PT_GLOBAL);
+}
+
+static void commit_set_link(struct commit *c, pte_t *entry, unsigned level, struct slice part)
+{
+	const struct change *change = c->change;
+
+	pte_store(entry, pte_relink(&change->space->cpu, *entry, change->links, level));
+	flush_add(c->flush, part, true);
 }
 
 /* Writes, rewrites or clears one entry. */
 static void commit_leaf(struct commit *c, pte_t *entry, unsigned level, struct slice part)
 {
 	const struct change *change = c->change;
-	pte_t old = *entry;
+	pte_t now = 0;
 
 	switch (change->action) {
-	case ACTION_MAP:
-		pte_store(entry, pte_leaf(change->bits[level], part.va + change->delta, level));
-		break;
 	case ACTION_PROTECT:
-		pte_store(entry, pte_restate(old, change->bits[level], level));
+		commit_protect(c, entry, level, part);
+		return;
+	case ACTION_SET_LINK:
+		commit_set_link(c, entry, level, part);
+		return;
+	case ACTION_MAP:
+		acquire_pages(change->space, part.va + change->delta, level_pages(level));
+		now = pte_leaf(change->bits[level], part.va + change->delta, level);
+		break;
+	case ACTION_SET_SOFT:
+		now = change->bits[0];
 		break;
 	case ACTION_UNMAP:
 	case ACTION_CLEAN:
-		pte_store(entry, 0);
 		break;
 	}
-	flush_old(c, old, level, part);
+	drop_leaf(c, pte_alter(change->space, entry, 0, now), level, part);
 }
 
-/* Puts a link to a finished table where a leaf or nothing was. */
-static void commit_link(struct commit *c, pte_t *entry, phys_addr table, uint32_t rights,
-			unsigned level)
+/* Unlinks a table for good; a leaf may take its place. */
+static void commit_unlink(struct commit *c, pte_t *entry, unsigned level, struct slice part)
 {
-	pte_store(entry, pte_link(&c->change->space->cpu, table, rights, level));
+	phys_addr table = pte_table_addr(&c->change->space->cpu, *entry, level);
+
+	commit_leaf(c, entry, level, part);
+	/* The leaves that go unread may have been global. */
+	flush_add(c->flush, part, true);
+	let_go(&c->reserve, c->flush, table, level - 1);
+}
+
+static void commit_new_table(struct commit *c, pte_t *entry, unsigned level, struct slice part)
+{
+	pte_t link = build_table(c, level - 1, part);
+
+	if (link != 0)
+		drop_leaf(c, pte_alter(c->change->space, entry, 0, link), level, part);
 }
 
 static void commit_entry(struct commit *c, pte_t *entry, unsigned level, struct slice part)
 {
-	const struct change *change = c->change;
-	pte_t old = *entry;
-
-	switch (choose_step(change, old, level, part)) {
+	switch (choose_step(c->change, pte_load(entry), level, part)) {
 	case STEP_SKIP:
 	case STEP_REFUSE: /* not after a plan */
 		break;
@@ -341,21 +313,18 @@ static void commit_entry(struct commit *c, pte_t *entry, unsigned level, struct 
 		commit_leaf(c, entry, level, part);
 		break;
 	case STEP_NEW_TABLE:
-		commit_link(c, entry, build_table(c, level - 1, part), change->links, level);
-		flush_old(c, old, level, part);
+		commit_new_table(c, entry, level, part);
 		break;
 	case STEP_DESCEND:
 		commit_descend(c, entry, level, part);
 		break;
 	case STEP_SPLIT:
-		commit_link(c, entry, split_leaf(c, old, level, part), LINK_RIGHTS, level);
+		if (split_leaf(c, entry, level))
+			commit_descend(c, entry, level, part);
 		break;
 	case STEP_REPLACE:
 	case STEP_DROP:
-		commit_leaf(c, entry, level, part);
-		/* The leaves that go unread may have been global. */
-		flush_add(c->flush, part, true);
-		retire(change->space, old, level, c->flush);
+		commit_unlink(c, entry, level, part);
 		break;
 	}
 }
@@ -363,52 +332,73 @@ static void commit_entry(struct commit *c, pte_t *entry, unsigned level, struct 
 /* Rewrites the leaves of a table of pages; the rest stays. */
 static void protect_pages(struct commit *c, pte_t *entries, unsigned count, struct slice s)
 {
-	pte_t bits = c->change->bits[1];
+	const struct change *change = c->change;
+	const struct pt_space *space = change->space;
+	pte_t keep = change->keep[1], bits = change->bits[1];
 	pte_t seen = 0; /* any bit that any leaf had: enough to know whether one was global */
 
 	for (unsigned i = 0; i < count; i++) {
-		pte_t old = pte_load(&entries[i]);
-
-		if (pte_kind(old, 1) != PTE_LEAF)
-			continue;
-		pte_store(&entries[i], pte_restate(old, bits, 1));
-		seen |= old;
+		if (change_concerns(change, pte_load(&entries[i]), 1))
+			seen |= pte_alter(space, &entries[i], keep, bits);
 	}
 	if (seen != 0)
-		flush_add(c->flush, s, pte_attr(&c->change->space->cpu, seen, 1).flags & PT_GLOBAL);
+		flush_add(c->flush, s, pte_attr(&space->cpu, seen, 1).flags & PT_GLOBAL);
 }
 
-/* Depth is bounded by `level`. */
-static void commit_table(struct commit *c, pte_t *table, unsigned level, struct slice s)
+/*
+ * Returns how many more entries of the table are in use. Depth is bounded by
+ * `level`.
+ */
+static int commit_table(struct commit *c, pte_t *table, unsigned level, struct slice s)
 {
 	const struct change *change = c->change;
 	unsigned first = level_index(s.va, level), last = level_index(s.last, level);
+	int delta = 0;
 
 	if (level == 1 && change->action == ACTION_PROTECT) {
 		protect_pages(c, &table[first], last - first + 1, s);
-		return;
+		return 0;
 	}
 	for (unsigned i = first; i <= last; i++) {
 		unsigned fresh = fresh_leaves(change, &table[i], level, s);
 		struct slice part = slice_in_entry(s, level);
 
 		if (fresh > 0) {
-			fill_leaves(&table[i], fresh, change->bits[level], s.va + change->delta,
-				    level);
+			map_leaves(c, &table[i], fresh, s.va, level);
+			delta += (int)fresh;
 			i += fresh - 1;
 			part.last = s.va + (((uint64_t)fresh << level_shift(level)) - 1);
 		} else {
+			delta -= pte_kind(table[i], level) != PTE_ABSENT;
 			commit_entry(c, &table[i], level, part);
+			delta += pte_kind(table[i], level) != PTE_ABSENT;
 		}
 		s.va = part.last + 1;
 	}
+	return delta;
 }
 
-/* Plan, reserve, commit. */
-static enum pt_status change_carry_out(const struct change *change, struct pt_flush *flush)
+/* ---- all three steps ---------------------------------------------------------------- */
+
+/* Where the tables are in place, and the root may be to move. */
+static void commit_change(struct commit *c, const struct pt_plan *plan)
 {
-	const struct pt_space *space = change->space;
-	struct commit commit = { change, { space, PT_NO_TABLE, 0, 0 }, flush };
+	struct pt_space *space = c->space;
+	const struct pt_holds *holds = space->tables.holds;
+	phys_addr root = space->root;
+	bool moves = plan->moved != 0 && hold_of(space, root) != PT_OWN;
+
+	if (moves && !move_root(c))
+		return;
+	commit_table(c, root_table(space), space->cpu.levels, c->change->slice);
+	if (moves && holds->moved)
+		holds->moved(space->tables.ctx, space->root);
+}
+
+enum pt_status change_carry_out(struct pt_space *space, const struct change *change,
+				struct pt_flush *flush)
+{
+	struct commit commit = { change, space, reserve_start(space), flush };
 	struct pt_plan plan = { 0 };
 
 	if (!space->tables.take)
@@ -416,11 +406,17 @@ static enum pt_status change_carry_out(const struct change *change, struct pt_fl
 
 	enum pt_status status = change_plan(change, &plan);
 
-	if (status == PT_OK)
-		status = reserve_take(&commit.reserve, plan.tables);
+	if (status == PT_OK) {
+		uint64_t logs = log_tables(space, flush, plan.logged);
+
+		status = reserve_take(&commit.reserve, plan.tables + logs);
+	}
 	if (status != PT_OK || change->empty)
 		return status;
-	commit_table(&commit, table_at(&space->mem, space->root), space->cpu.levels, change->slice);
+	space->hot.entries = NULL;
+	space->generation++;
+	commit_change(&commit, &plan);
+	reserve_end(&commit.reserve);
 	return PT_OK;
 }
 
@@ -430,7 +426,7 @@ enum pt_status pt_map(struct pt_space *space, const struct pt_mapping *m,
 	struct change change;
 	enum pt_status status = change_map(&change, space, m, options);
 
-	return status == PT_OK ? change_carry_out(&change, flush) : status;
+	return status == PT_OK ? change_carry_out(space, &change, flush) : status;
 }
 
 enum pt_status pt_protect(struct pt_space *space, struct pt_range range, struct pt_attr attr,
@@ -439,7 +435,16 @@ enum pt_status pt_protect(struct pt_space *space, struct pt_range range, struct 
 	struct change change;
 	enum pt_status status = change_protect(&change, space, range, attr);
 
-	return status == PT_OK ? change_carry_out(&change, flush) : status;
+	return status == PT_OK ? change_carry_out(space, &change, flush) : status;
+}
+
+enum pt_status pt_update(struct pt_space *space, struct pt_range range, struct pt_update update,
+			 struct pt_flush *flush)
+{
+	struct change change;
+	enum pt_status status = change_update(&change, space, range, update);
+
+	return status == PT_OK ? change_carry_out(space, &change, flush) : status;
 }
 
 enum pt_status pt_unmap(struct pt_space *space, struct pt_range range, struct pt_flush *flush)
@@ -447,7 +452,7 @@ enum pt_status pt_unmap(struct pt_space *space, struct pt_range range, struct pt
 	struct change change;
 	enum pt_status status = change_remove(&change, space, range, ACTION_UNMAP);
 
-	return status == PT_OK ? change_carry_out(&change, flush) : status;
+	return status == PT_OK ? change_carry_out(space, &change, flush) : status;
 }
 
 enum pt_status pt_clean(struct pt_space *space, struct pt_range range, struct pt_flush *flush)
@@ -455,76 +460,84 @@ enum pt_status pt_clean(struct pt_space *space, struct pt_range range, struct pt
 	struct change change;
 	enum pt_status status = change_remove(&change, space, range, ACTION_CLEAN);
 
-	return status == PT_OK ? change_carry_out(&change, flush) : status;
+	return status == PT_OK ? change_carry_out(space, &change, flush) : status;
 }
 
-/* ---- one page -------------------------------------------------------------- */
-
-/* The page as a range, once it is known to be there. */
-static enum pt_status page_range(const struct pt_space *space, virt_addr va, unsigned level,
-				 struct pt_leaf *ret_leaf, struct pt_range *ret_range)
-{
-	enum pt_status status = pt_page(space, va, level, ret_leaf);
-
-	if (status == PT_OK)
-		*ret_range = (struct pt_range){ va, ret_leaf->pages };
-	return status;
-}
+/* ---- one page, one entry ------------------------------------------------------------ */
 
 enum pt_status pt_page_unmap(struct pt_space *space, virt_addr va, unsigned level,
 			     struct pt_flush *flush, struct pt_leaf *ret_leaf)
 {
 	struct pt_leaf leaf;
-	struct pt_range range;
-	enum pt_status status = page_range(space, va, level, &leaf, &range);
+	struct change change;
+	pte_t removed = 0;
+	enum pt_status status = pt_page(space, va, level, &leaf);
 
 	if (status == PT_OK)
-		status = pt_unmap(space, range, flush);
-	if (status == PT_OK)
-		*ret_leaf = leaf;
-	return status;
+		status = change_remove(&change, space, (struct pt_range){ va, leaf.pages },
+				       ACTION_UNMAP);
+	if (status != PT_OK)
+		return status;
+	change.removed = &removed;
+	status = change_carry_out(space, &change, flush);
+	if (status != PT_OK)
+		return status;
+	/* The processor may have used the page since it was looked up. */
+	leaf.own = pte_attr(&space->cpu, removed, level).flags;
+	leaf.attr.flags |= leaf.own & (PT_ACCESSED | PT_DIRTY);
+	*ret_leaf = leaf;
+	return PT_OK;
 }
 
 enum pt_status pt_page_protect(struct pt_space *space, virt_addr va, unsigned level,
 			       struct pt_attr attr, struct pt_flush *flush)
 {
 	struct pt_leaf leaf;
-	struct pt_range range;
-	enum pt_status status = page_range(space, va, level, &leaf, &range);
+	enum pt_status status = pt_page(space, va, level, &leaf);
 
-	return status == PT_OK ? pt_protect(space, range, attr, flush) : status;
+	if (status != PT_OK)
+		return status;
+	return pt_protect(space, (struct pt_range){ va, leaf.pages }, attr, flush);
 }
 
 enum pt_status pt_set_link(struct pt_space *space, virt_addr va, unsigned level, uint32_t rights,
 			   struct pt_flush *flush)
 {
-	const struct pt_cpu *cpu = &space->cpu;
-	pte_t *entry;
+	struct change change;
 
 	if (!space->tables.take)
 		return PT_ERR_READ_ONLY;
 	if (rights & ~LINK_RIGHTS)
 		return PT_ERR_ATTR;
-	if (level < 2 || level > cpu->levels)
+	if (level < 2 || level > space->cpu.levels)
 		return PT_ERR_LEVEL;
 
-	enum pt_status status = entry_at(space, va, level, &entry);
+	enum pt_status status = change_entry(&change, space, va, level, ACTION_SET_LINK);
 
-	if (status != PT_OK)
-		return status;
-	switch (pte_kind(*entry, level)) {
-	case PTE_ABSENT:
-	case PTE_SOFT:
-		return PT_ERR_NOT_MAPPED;
-	case PTE_LEAF:
-		return PT_ERR_SIZE;
-	case PTE_TABLE:
-		break;
-	}
+	change.links = rights;
+	return status == PT_OK ? change_carry_out(space, &change, flush) : status;
+}
 
-	uint64_t first = align_down(va.raw, level_size(level));
+enum pt_status pt_set_soft(struct pt_space *space, virt_addr va, unsigned level, pte_t entry,
+			   struct pt_flush *flush, struct pt_entry *ret_old)
+{
+	struct change change;
+	pte_t removed = 0;
 
-	pte_store(entry, pte_relink(cpu, *entry, rights, level));
-	flush_add(flush, (struct slice){ first, first + (level_size(level) - 1) }, true);
-	return PT_OK;
+	if (level < 1 || level > space->cpu.levels)
+		return PT_ERR_LEVEL;
+	if (!is_aligned(va.raw, level_size(level)))
+		return PT_ERR_UNALIGNED;
+	if (entry != 0 && pte_kind(entry, level) != PTE_SOFT)
+		return PT_ERR_ATTR;
+
+	enum pt_status status = change_entry(&change, space, va, level, ACTION_SET_SOFT);
+
+	change.bits[0] = entry;
+	change.removed = &removed;
+	if (status == PT_OK)
+		status = change_carry_out(space, &change, flush);
+	if (status == PT_OK)
+		*ret_old = entry_of(space, removed, level, va.raw, LINK_RIGHTS);
+	return status;
 }

@@ -31,11 +31,16 @@ static inline bool slice_is_whole(struct slice part, unsigned level)
 	return part.last - part.va == level_size(level) - 1;
 }
 
-/* True if all bits of `va` above those that are translated repeat the highest one. */
+/*
+ * True if all bits of `va` above those that are translated repeat the highest
+ * one, or are 0 if the layout does not extend signs.
+ */
 static inline bool is_canonical(const struct pt_cpu *cpu, uint64_t va)
 {
 	unsigned unused = 64 - (level_shift(cpu->levels) + PTE_INDEX_BITS);
 
+	if (!PTE_SIGN_EXTENDS)
+		return va << unused >> unused == va;
 	return (uint64_t)((int64_t)(va << unused) >> unused) == va;
 }
 
@@ -46,30 +51,56 @@ static inline bool is_canonical(const struct pt_cpu *cpu, uint64_t va)
 enum pt_status range_check(const struct pt_cpu *cpu, virt_addr va, uint64_t pages,
 			   struct slice *ret_slice);
 
-/* The table at `table`, or NULL if it is out of reach. */
-static inline pte_t *table_at(const struct pt_mem *mem, phys_addr table)
+/* The table at `table`, linked at `va` as one of `level` (0: nowhere); NULL if out of reach. */
+static inline pte_t *table_at(const struct pt_mem *mem, phys_addr table, uint64_t va,
+			      unsigned level)
 {
 	if (mem->table)
-		return mem->table(mem->ctx, table);
+		return mem->table(mem->ctx, table, virt(va), level);
 	if (table.raw < mem->first.raw || table.raw > mem->last.raw)
 		return NULL;
 	return (pte_t *)(void *)((char *)mem->window + (table.raw - mem->first.raw));
 }
 
-/* The table that a link of `level` leads to; NULL if the link cannot be followed. */
-static inline pte_t *table_below(const struct pt_space *space, pte_t link, unsigned level)
+static inline phys_addr root_addr(const struct pt_space *space)
+{
+	return phys(__atomic_load_n(&space->root.raw, __ATOMIC_ACQUIRE));
+}
+
+static inline pte_t *root_table(const struct pt_space *space)
+{
+	return table_at(&space->mem, root_addr(space), 0, space->cpu.levels);
+}
+
+/* The table that a link of `level` at `va` leads to; NULL if the link cannot be followed. */
+static inline pte_t *table_below(const struct pt_space *space, pte_t link, unsigned level,
+				 uint64_t va)
 {
 	if (!pte_is_valid(&space->cpu, link, level))
 		return NULL;
-	return table_at(&space->mem, pte_table_addr(link, level));
+	return table_at(&space->mem, pte_table_addr(&space->cpu, link, level),
+			align_down(va, level_size(level)), level - 1);
 }
 
-/*
- * The entry of `level` on the way to va. NOT_MAPPED if the way ends above it,
- * SIZE if it ends there in a leaf.
- */
-enum pt_status entry_at(const struct pt_space *space, virt_addr va, unsigned level,
-			pte_t **ret_entry);
+/* True if the link, of `level`, is the one by which the tables map themselves. */
+static inline bool is_self_link(const struct pt_space *space, pte_t link, unsigned level)
+{
+	return level == space->cpu.levels && pte_kind(link, level) == PTE_TABLE &&
+	       pte_table_addr(&space->cpu, link, level).raw == space->root.raw;
+}
+
+/* True if the link of `level` at `va` has to stay, because others have copies of it. */
+static inline bool is_pinned(const struct pt_space *space, unsigned level, uint64_t va)
+{
+	return space->pins_upper && level == space->cpu.levels && va >> 63;
+}
+
+static inline enum pt_hold hold_of(const struct pt_space *space, phys_addr table)
+{
+	const struct pt_holds *holds = space->tables.holds;
+
+	return holds ? holds->hold(space->tables.ctx, table) : PT_OWN;
+}
 
 /* True if no entry is in use. */
 static inline bool table_is_empty(const pte_t *table, unsigned level)
@@ -92,9 +123,93 @@ static inline pte_t pte_load(const pte_t *entry)
 	return __atomic_load_n(entry, __ATOMIC_ACQUIRE);
 }
 
-/* ---- one change, decided (plan.c), and carried out (commit.c) ----------- */
+/* The entry with the bits of `keep` as they are and others as in `bits`; returns what it was. */
+static inline pte_t pte_alter(const struct pt_space *space, pte_t *entry, pte_t keep, pte_t bits)
+{
+	pte_t old = pte_load(entry);
 
-enum action { ACTION_MAP, ACTION_PROTECT, ACTION_UNMAP, ACTION_CLEAN };
+	if (!space->live) {
+		pte_store(entry, (old & keep) | bits);
+		return old;
+	}
+	/* The processor sets accessed and dirty bits whenever it likes. */
+	while (!__atomic_compare_exchange_n(entry, &old, (old & keep) | bits, true,
+					    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+	}
+	return old;
+}
+
+/* ---- reserved tables (pt_reserve.c) --------------------------------------- */
+
+/*
+ * Tables taken but not used yet. The allocator hands out runs; the first two
+ * words of a run's first table hold the list:
+ *
+ *	struct reserve        run                      run
+ *	  runs ------------> [next | count | ...] --> [NONE | count | ...]
+ *	  next, left: what remains of the run that is being used up
+ */
+struct reserve {
+	const struct pt_space *space;
+	uint64_t runs;
+	uint64_t next;
+	uint64_t left;
+};
+
+static inline struct reserve reserve_start(const struct pt_space *space)
+{
+	return (struct reserve){ .space = space, .runs = PT_NO_TABLE };
+}
+
+/* Takes `count` tables, or none: NO_TABLES, or CORRUPT if one cannot be reached. */
+enum pt_status reserve_take(struct reserve *reserve, uint64_t count);
+
+/*
+ * The next reserved table, zeroed if the allocator's are. NULL if there is
+ * none: never where each table is linked once, because then plans are exact.
+ */
+pte_t *reserve_use(struct reserve *reserve, phys_addr *ret_table);
+
+/* Gives back what was not used. */
+void reserve_end(struct reserve *reserve);
+
+/* ---- what a change gives up (pt_release.c) -------------------------------- */
+
+/* Adds pages to what processors have to forget. */
+void flush_add(struct pt_flush *flush, struct slice s, bool global);
+
+/* Tables that `count` more entries of the flush's log take. */
+uint64_t log_tables(const struct pt_space *space, const struct pt_flush *flush, uint64_t count);
+
+/* Lists pages that are to be released; draws on the reserve for the list. */
+void log_pages(struct reserve *reserve, struct pt_flush *flush, phys_addr pa, unsigned level);
+
+/* Gives up the table of `level`, no longer linked by this space, and all below it. */
+void let_go(struct reserve *reserve, struct pt_flush *flush, phys_addr table, unsigned level);
+
+/* Tells the hooks that the leaves of a run, `pages` from `pa`, will be mapped. */
+static inline void acquire_pages(const struct pt_space *space, uint64_t pa, uint64_t pages)
+{
+	if (space->frames.acquire)
+		space->frames.acquire(space->frames.ctx, phys(pa), pages);
+}
+
+/*
+ * Makes `to` a copy of a table of `level`: what it leads to has one reference
+ * more, and the pages of its leaves are mapped once more.
+ */
+void copy_table(const struct pt_space *space, pte_t *to, const pte_t *from, unsigned level);
+
+/* ---- one change, decided (pt_plan.c), and carried out (pt_commit.c) ------- */
+
+enum action {
+	ACTION_MAP,
+	ACTION_PROTECT, /* and update: both rewrite leaves */
+	ACTION_UNMAP,
+	ACTION_CLEAN,
+	ACTION_SET_LINK, /* one link, of leaf_level */
+	ACTION_SET_SOFT, /* one entry, of leaf_level */
+};
 
 /* What links can withhold. */
 #define LINK_RIGHTS ((uint32_t)(PT_WRITE | PT_USER | PT_EXEC))
@@ -108,18 +223,34 @@ struct change {
 	bool empty;          /* no pages: nothing to do */
 	bool exact;          /* map: no leaves but of leaf_level */
 	bool set_links;      /* map: links on the way are widened to `links` */
+	bool mixes;          /* update: leaves can come to say what they may not */
 	uint32_t links;      /* what new links let through */
 	uint32_t rights;     /* that the links on the way must let through */
 	unsigned leaf_level; /* map: the largest leaves that both addresses allow */
 	uint64_t delta;      /* map: physical less virtual address, modulo 2^64 */
 	struct pt_attr attr;
-	pte_t bits[PT_MAX_LEAF_LEVEL + 1]; /* of a leaf, by level */
+	struct pt_update update;
+	/* By level; protect: the bits of a leaf that stay, and the others. */
+	pte_t keep[PT_MAX_LEAF_LEVEL + 1], bits[PT_MAX_LEAF_LEVEL + 1];
+	/* Update: leaves that are concerned say this there. */
+	pte_t only_mask[PT_MAX_LEAF_LEVEL + 1], only[PT_MAX_LEAF_LEVEL + 1];
+	pte_t *removed; /* unmap, set soft: NULL, or where the last entry taken out goes */
 };
 
 /* True if the change leaves no empty table behind. */
 static inline bool change_removes_tables(const struct change *change)
 {
 	return change->action == ACTION_UNMAP || change->action == ACTION_CLEAN;
+}
+
+/* True if a protection concerns the entry. */
+static inline bool change_concerns(const struct change *change, pte_t entry, unsigned level)
+{
+	if (pte_kind(entry, level) != PTE_LEAF)
+		return false;
+	/* What is a leaf where there can be none is refused later. */
+	return level > PT_MAX_LEAF_LEVEL ||
+	       (entry & change->only_mask[level]) == change->only[level];
 }
 
 /* What one entry needs. Decided once, for counting and for doing alike. */
@@ -148,17 +279,39 @@ enum pt_status change_map(struct change *ret_change, const struct pt_space *spac
 			  const struct pt_mapping *m, const struct pt_options *options);
 enum pt_status change_protect(struct change *ret_change, const struct pt_space *space,
 			      struct pt_range range, struct pt_attr attr);
+enum pt_status change_update(struct change *ret_change, const struct pt_space *space,
+			     struct pt_range range, struct pt_update update);
 /* For the actions that take nothing but a range. */
 enum pt_status change_remove(struct change *ret_change, const struct pt_space *space,
 			     struct pt_range range, enum action action);
+/* For the actions on the one entry of `level` that translates `va`. */
+enum pt_status change_entry(struct change *ret_change, const struct pt_space *space, virt_addr va,
+			    unsigned level, enum action action);
 
-/* Adds pages to what processors have to forget. */
-void flush_add(struct pt_flush *flush, struct slice s, bool global);
-
-/* Puts the table that `link` of `level` led to, and all below it, on the list of retired ones. */
-void retire(const struct pt_space *space, pte_t link, unsigned level, struct pt_flush *flush);
+/* Checks that the entries of the root that `s` covers are the space's own. */
+enum pt_status root_check(const struct pt_space *space, struct slice s);
 
 /* The dry run: validates against the tables and counts. */
 enum pt_status change_plan(const struct change *change, struct pt_plan *ret_plan);
+
+/* What a change will do to the table below a link of `level`. */
+struct effect {
+	unsigned gone; /* entries in use that become absent */
+	unsigned left; /* entries of the range that are, or come to be, in use */
+	bool touched;  /* something is written, in it or below */
+	bool emptied;  /* nothing will be left in the table */
+};
+
+/* The effect on a table that is held by others too, which so far is linked by `link`. */
+struct effect change_preview(const struct change *change, pte_t link, unsigned level,
+			     struct slice part);
+
+/* Plan, reserve, commit. `space` is the change's. */
+enum pt_status change_carry_out(struct pt_space *space, const struct change *change,
+				struct pt_flush *flush);
+
+/* An entry at `va`, when the links above leave `rights`. */
+struct pt_entry entry_of(const struct pt_space *space, pte_t e, unsigned level, uint64_t va,
+			 uint32_t rights);
 
 #endif

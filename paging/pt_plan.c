@@ -14,16 +14,25 @@
 
 /* ---- validation ---------------------------------------------------------- */
 
-static enum pt_status attr_encode(struct change *change, const struct pt_cpu *cpu,
-				  struct pt_attr attr, bool allow_wx)
+/* Flags that a leaf may state together. */
+static enum pt_status flags_check(const struct pt_cpu *cpu, uint32_t flags, bool allow_wx)
 {
-	if (attr.flags & ~(uint32_t)PT_FLAGS_ALL)
+	if ((flags & ~pte_flags(cpu)) || ((flags & PT_COW) && (flags & PT_WRITE)))
 		return PT_ERR_ATTR;
-	if (!allow_wx && (attr.flags & PT_WRITE) && (attr.flags & PT_EXEC))
-		return PT_ERR_WX;
-	for (unsigned level = 1; level <= PT_MAX_LEAF_LEVEL; level++) {
-		if (!pte_encode(cpu, attr, level, &change->bits[level]))
+	return !allow_wx && (flags & PT_WRITE) && (flags & PT_EXEC) ? PT_ERR_WX : PT_OK;
+}
+
+/* The bits of leaves of all levels up to `top`. */
+static enum pt_status attr_encode(struct change *change, const struct pt_cpu *cpu,
+				  struct pt_attr attr, unsigned top)
+{
+	for (unsigned level = 1; level <= top; level++) {
+		pte_t cache;
+
+		if (!pte_cache_bits(cpu, attr.cache, level, &cache))
 			return PT_ERR_CACHE;
+		change->bits[level] = pte_mark(level) | cache |
+				      pte_flag_bits(cpu, attr.flags, level);
 	}
 	change->rights = attr.flags & LINK_RIGHTS;
 	change->attr = attr;
@@ -84,11 +93,13 @@ static enum pt_status mapping_check(struct change *change, const struct pt_cpu *
 	if (status == PT_OK)
 		status = phys_check(cpu, m->pa, m->pages);
 	if (status == PT_OK)
-		status = attr_encode(change, cpu, m->attr, allow_wx);
+		status = flags_check(cpu, m->attr.flags, allow_wx);
 	if (status == PT_OK && (options->links & ~LINK_RIGHTS))
 		status = PT_ERR_ATTR;
 	if (status == PT_OK)
 		status = leaf_cap(cpu, options, &cap);
+	if (status == PT_OK)
+		status = attr_encode(change, cpu, m->attr, cap);
 	if (status != PT_OK)
 		return status;
 
@@ -105,38 +116,113 @@ static enum pt_status mapping_check(struct change *change, const struct pt_cpu *
 
 static const struct pt_options default_options;
 
-enum pt_status change_map(struct change *ret_change, const struct pt_space *space,
-			  const struct pt_mapping *m, const struct pt_options *options)
+enum pt_status root_check(const struct pt_space *space, struct slice s)
 {
-	*ret_change = (struct change){ .space = space };
-	return mapping_check(ret_change, &space->cpu, m, options ? options : &default_options,
-			     space->allow_wx);
+	unsigned top = space->cpu.levels;
+
+	return level_index(s.va, top) >= space->root_first &&
+			       level_index(s.last, top) <= space->root_last
+		       ? PT_OK
+		       : PT_ERR_FOREIGN;
 }
 
-enum pt_status change_protect(struct change *ret_change, const struct pt_space *space,
-			      struct pt_range range, struct pt_attr attr)
-{
-	struct change change = { .space = space,
-				 .action = ACTION_PROTECT,
-				 .links = LINK_RIGHTS,
-				 .empty = range.pages == 0 };
-	enum pt_status status = range_check(&space->cpu, range.va, range.pages, &change.slice);
-
-	if (status == PT_OK)
-		status = attr_encode(&change, &space->cpu, attr, space->allow_wx);
-	*ret_change = change;
-	return status;
-}
-
-enum pt_status change_remove(struct change *ret_change, const struct pt_space *space,
-			     struct pt_range range, enum action action)
+/* A range of the user's, for any action. */
+static enum pt_status change_start(struct change *ret_change, const struct pt_space *space,
+				   struct pt_range range, enum action action)
 {
 	struct change change = {
 		.space = space, .action = action, .links = LINK_RIGHTS, .empty = range.pages == 0
 	};
 	enum pt_status status = range_check(&space->cpu, range.va, range.pages, &change.slice);
 
+	if (status == PT_OK && !change.empty)
+		status = root_check(space, change.slice);
 	*ret_change = change;
+	return status;
+}
+
+enum pt_status change_map(struct change *ret_change, const struct pt_space *space,
+			  const struct pt_mapping *m, const struct pt_options *options)
+{
+	*ret_change = (struct change){ .space = space };
+
+	enum pt_status status = mapping_check(
+		ret_change, &space->cpu, m, options ? options : &default_options, space->allow_wx);
+
+	if (status == PT_OK && !ret_change->empty)
+		status = root_check(space, ret_change->slice);
+	return status;
+}
+
+enum pt_status change_remove(struct change *ret_change, const struct pt_space *space,
+			     struct pt_range range, enum action action)
+{
+	return change_start(ret_change, space, range, action);
+}
+
+/* What pt_protect() says anew in every leaf; the other flags can only be added to. */
+#define STATED_FLAGS \
+	((uint32_t)(PT_WRITE | PT_EXEC | PT_USER | PT_GLOBAL | PT_SHARED | PT_COW | PT_KEY_MASK))
+
+enum pt_status change_protect(struct change *ret_change, const struct pt_space *space,
+			      struct pt_range range, struct pt_attr attr)
+{
+	const struct pt_cpu *cpu = &space->cpu;
+	enum pt_status status = change_start(ret_change, space, range, ACTION_PROTECT);
+
+	if (status == PT_OK)
+		status = flags_check(cpu, attr.flags, space->allow_wx);
+	if (status == PT_OK)
+		status = attr_encode(ret_change, cpu, attr, PT_MAX_LEAF_LEVEL);
+	for (unsigned level = 1; level <= PT_MAX_LEAF_LEVEL; level++) {
+		ret_change->keep[level] = ~(pte_flag_mask(cpu, STATED_FLAGS, level) |
+					    pte_cache_mask(level));
+	}
+	return status;
+}
+
+/* Refuses what no leaf could come to say, whatever it says now. */
+static enum pt_status update_check(const struct pt_space *space, struct pt_update update)
+{
+	if (((update.set | update.clear | update.only) & ~pte_flags(&space->cpu)) ||
+	    (update.set & update.clear))
+		return PT_ERR_ATTR;
+	return flags_check(&space->cpu, update.set, space->allow_wx);
+}
+
+enum pt_status change_update(struct change *ret_change, const struct pt_space *space,
+			     struct pt_range range, struct pt_update update)
+{
+	const struct pt_cpu *cpu = &space->cpu;
+	const uint32_t mixing = PT_WRITE | PT_EXEC | PT_COW;
+	enum pt_status status = change_start(ret_change, space, range, ACTION_PROTECT);
+
+	if (status == PT_OK)
+		status = update_check(space, update);
+	for (unsigned level = 1; level <= PT_MAX_LEAF_LEVEL; level++) {
+		pte_t mask = pte_flag_mask(cpu, update.set | update.clear, level);
+
+		ret_change->keep[level] = ~mask;
+		ret_change->bits[level] = pte_flag_bits(cpu, update.set, level) & mask;
+		ret_change->only_mask[level] = pte_flag_mask(cpu, update.only, level);
+		ret_change->only[level] = pte_flag_bits(cpu, update.only, level) &
+					  ret_change->only_mask[level];
+	}
+	ret_change->rights = update.set & LINK_RIGHTS;
+	ret_change->mixes = (update.set & mixing) != 0;
+	return status;
+}
+
+enum pt_status change_entry(struct change *ret_change, const struct pt_space *space, virt_addr va,
+			    unsigned level, enum action action)
+{
+	if (!is_canonical(&space->cpu, va.raw))
+		return PT_ERR_RANGE;
+
+	struct pt_range range = { virt(align_down(va.raw, level_size(level))), level_pages(level) };
+	enum pt_status status = change_start(ret_change, space, range, action);
+
+	ret_change->leaf_level = level;
 	return status;
 }
 
@@ -244,9 +330,19 @@ static bool wants_leaf(const struct change *change, unsigned level, struct slice
 
 static enum step step_over_nothing(const struct change *change, unsigned level, struct slice part)
 {
-	if (change->action != ACTION_MAP)
-		return STEP_SKIP;
-	return wants_leaf(change, level, part) ? STEP_LEAF : STEP_NEW_TABLE;
+	switch (change->action) {
+	case ACTION_MAP:
+		return wants_leaf(change, level, part) ? STEP_LEAF : STEP_NEW_TABLE;
+	case ACTION_SET_LINK:
+		return STEP_REFUSE;
+	case ACTION_SET_SOFT:
+		return level == change->leaf_level ? STEP_LEAF : STEP_REFUSE;
+	case ACTION_PROTECT:
+	case ACTION_UNMAP:
+	case ACTION_CLEAN:
+		break;
+	}
+	return STEP_SKIP;
 }
 
 static enum step step_over_table(const struct change *change, unsigned level, struct slice part)
@@ -258,7 +354,13 @@ static enum step step_over_table(const struct change *change, unsigned level, st
 			return STEP_DESCEND;
 		return wants_leaf(change, level, part) ? STEP_REPLACE : STEP_DESCEND;
 	case ACTION_UNMAP:
-		return slice_is_whole(part, level) ? STEP_DROP : STEP_DESCEND;
+		return slice_is_whole(part, level) && !is_pinned(change->space, level, part.va)
+			       ? STEP_DROP
+			       : STEP_DESCEND;
+	case ACTION_SET_LINK:
+		return level == change->leaf_level ? STEP_LEAF : STEP_DESCEND;
+	case ACTION_SET_SOFT:
+		return level == change->leaf_level ? STEP_REFUSE : STEP_DESCEND;
 	case ACTION_PROTECT:
 	case ACTION_CLEAN:
 		break;
@@ -276,6 +378,10 @@ static enum step step_over_soft(const struct change *change, unsigned level, str
 		return STEP_SKIP;
 	case ACTION_UNMAP:
 		return whole ? STEP_LEAF : STEP_REFUSE;
+	case ACTION_SET_LINK:
+		return STEP_REFUSE;
+	case ACTION_SET_SOFT:
+		return level == change->leaf_level ? STEP_LEAF : STEP_REFUSE;
 	case ACTION_MAP:
 		break;
 	}
@@ -289,13 +395,12 @@ static bool leaf_is_as_wanted(const struct change *change, pte_t entry, unsigned
 			      struct slice part)
 {
 	const struct pt_cpu *cpu = &change->space->cpu;
-	const uint32_t stated = LINK_RIGHTS | PT_GLOBAL;
 	struct pt_attr attr = pte_attr(cpu, entry, level);
-	uint32_t wanted = change->attr.flags | (cpu->nx ? 0u : PT_EXEC);
-	uint64_t pa = pte_leaf_addr(entry, level).raw + (part.va & (level_size(level) - 1));
+	uint32_t wanted = change->attr.flags | (cpu->nx ? 0u : pte_flags(cpu) & PT_EXEC);
+	uint64_t pa = pte_leaf_addr(cpu, entry, level).raw + (part.va & (level_size(level) - 1));
 
 	return pte_is_valid(cpu, entry, level) && pa == part.va + change->delta &&
-	       attr.cache == change->attr.cache && ((attr.flags ^ wanted) & stated) == 0;
+	       attr.cache == change->attr.cache && ((attr.flags ^ wanted) & STATED_FLAGS) == 0;
 }
 
 static enum step map_over_leaf(const struct change *change, pte_t entry, unsigned level,
@@ -311,6 +416,28 @@ static enum step map_over_leaf(const struct change *change, pte_t entry, unsigne
 						   : STEP_SPLIT;
 	}
 	return STEP_REFUSE;
+}
+
+static enum step step_over_leaf(const struct change *change, pte_t entry, unsigned level,
+				struct slice part)
+{
+	switch (change->action) {
+	case ACTION_MAP:
+		return map_over_leaf(change, entry, level, part);
+	case ACTION_CLEAN:
+		return STEP_SKIP;
+	case ACTION_SET_LINK:
+		return STEP_REFUSE;
+	case ACTION_SET_SOFT:
+		return level == change->leaf_level ? STEP_LEAF : STEP_REFUSE;
+	case ACTION_PROTECT:
+		if (!change_concerns(change, entry, level))
+			return STEP_SKIP;
+		break;
+	case ACTION_UNMAP:
+		break;
+	}
+	return slice_is_whole(part, level) ? STEP_LEAF : STEP_SPLIT;
 }
 
 unsigned fresh_leaves(const struct change *change, const pte_t *entries, unsigned level,
@@ -341,11 +468,7 @@ enum step choose_step(const struct change *change, pte_t entry, unsigned level, 
 	case PTE_LEAF:
 		break;
 	}
-	if (change->action == ACTION_MAP)
-		return map_over_leaf(change, entry, level, part);
-	if (change->action == ACTION_CLEAN)
-		return STEP_SKIP;
-	return slice_is_whole(part, level) ? STEP_LEAF : STEP_SPLIT;
+	return step_over_leaf(change, entry, level, part);
 }
 
 /* ---- the dry run over existing tables ------------------------------------ */
@@ -353,10 +476,44 @@ enum step choose_step(const struct change *change, pte_t entry, unsigned level, 
 struct planner {
 	const struct change *change;
 	struct pt_plan *plan;
+	uint64_t budget;
+	bool held; /* what is looked at hangs on a table that others hold too */
 };
 
 static enum pt_status plan_table(struct planner *p, const pte_t *table, unsigned level,
-				 struct slice s, bool *ret_emptied);
+				 struct slice s, struct effect *ret_effect);
+
+static bool visit(struct planner *p)
+{
+	return p->budget-- > 0;
+}
+
+/*
+ * How the table will be held when the change comes to it: by then a copy of the
+ * one above has added a reference.
+ */
+static enum pt_hold plan_hold(const struct planner *p, phys_addr table)
+{
+	const struct pt_space *space = p->change->space;
+	enum pt_hold hold = hold_of(space, table);
+
+	return hold == PT_OWN && p->held && space->tables.holds->share ? PT_COMMON : hold;
+}
+
+/* A sub-tree is to be given up. */
+static void plan_let_go(struct planner *p, phys_addr table)
+{
+	enum pt_hold hold = plan_hold(p, table);
+
+	p->plan->retired++;
+	p->plan->logged += hold == PT_COMMON;
+}
+
+/* Leaves are to be given up, each by itself. */
+static void plan_log(struct planner *p, uint64_t leaves)
+{
+	p->plan->logged += p->change->space->frames.acquire ? leaves : 0;
+}
 
 /*
  * Finds what keeps a sub-tree from being given up: PT_OK if there is nothing
@@ -365,8 +522,11 @@ static enum pt_status plan_table(struct planner *p, const pte_t *table, unsigned
 static enum pt_status check_unused(struct planner *p, const pte_t *table, unsigned level,
 				   uint64_t va)
 {
+	if (!visit(p))
+		return PT_ERR_BUDGET;
 	for (unsigned i = 0; i < PTE_COUNT; i++) {
-		enum pte_kind kind = pte_kind(table[i], level);
+		pte_t e = pte_load(&table[i]);
+		enum pte_kind kind = pte_kind(e, level);
 
 		if (kind == PTE_ABSENT)
 			continue;
@@ -374,7 +534,7 @@ static enum pt_status check_unused(struct planner *p, const pte_t *table, unsign
 		if (kind != PTE_TABLE)
 			return PT_ERR_OVERLAP;
 
-		const pte_t *below = table_below(p->change->space, table[i], level);
+		const pte_t *below = table_below(p->change->space, e, level, p->plan->where.raw);
 
 		if (!below)
 			return PT_ERR_CORRUPT;
@@ -391,93 +551,16 @@ static enum pt_status check_unused(struct planner *p, const pte_t *table, unsign
 static enum pt_status plan_replace(struct planner *p, pte_t entry, unsigned level,
 				   struct slice part)
 {
-	const pte_t *below = table_below(p->change->space, entry, level);
+	const struct pt_space *space = p->change->space;
+	const pte_t *below = table_below(space, entry, level, part.va);
 
 	p->plan->leaves[level]++;
-	p->plan->retired++;
 	if (!below)
 		return PT_ERR_CORRUPT;
+	plan_let_go(p, pte_table_addr(&space->cpu, entry, level));
 	if (p->change->conflict == PT_REPLACE)
 		return PT_OK;
 	return check_unused(p, below, level - 1, part.va);
-}
-
-static enum pt_status plan_descend(struct planner *p, pte_t entry, unsigned level,
-				   struct slice part, bool *ret_gone)
-{
-	const struct change *change = p->change;
-	const pte_t *below = table_below(change->space, entry, level);
-
-	if (!below)
-		return PT_ERR_CORRUPT;
-	if (!change->set_links && (change->rights & ~pte_rights(&change->space->cpu, entry, level)))
-		return PT_ERR_LINK;
-
-	enum pt_status status = plan_table(p, below, level - 1, part, ret_gone);
-
-	p->plan->retired += *ret_gone;
-	return status;
-}
-
-/* Tables, and leaves of the range, if nothing but what is new lies below the entry. */
-static void plan_fresh(struct planner *p, unsigned level, struct slice part, unsigned leaf_level)
-{
-	struct pt_plan unmapped = { 0 };
-	bool counts = p->change->action != ACTION_UNMAP;
-	struct counter counter = { .plan = counts ? p->plan : &unmapped, .top = level };
-
-	count_fresh(&counter, part, leaf_level);
-	p->plan->tables += unmapped.tables;
-}
-
-/*
- * Plans one entry. *ret_gone: it will be absent. On a refusal plan->where is
- * the first page concerned.
- */
-static enum pt_status plan_entry(struct planner *p, pte_t entry, unsigned level, struct slice part,
-				 bool *ret_gone)
-{
-	const struct change *change = p->change;
-	enum step step = choose_step(change, entry, level, part);
-
-	*ret_gone = false;
-	p->plan->where = virt(part.va);
-	switch (step) {
-	case STEP_SKIP:
-		*ret_gone = pte_kind(entry, level) == PTE_ABSENT;
-		return PT_OK;
-	case STEP_LEAF:
-		*ret_gone = change->action == ACTION_UNMAP;
-		if (*ret_gone)
-			return PT_OK;
-		if (change->action == ACTION_PROTECT &&
-		    !pte_is_valid(&change->space->cpu, entry, level))
-			return PT_ERR_CORRUPT;
-		p->plan->leaves[level]++;
-		return PT_OK;
-	case STEP_NEW_TABLE:
-		plan_fresh(p, level, part, change->leaf_level);
-		return PT_OK;
-	case STEP_SPLIT:
-		if (!pte_is_valid(&change->space->cpu, entry, level))
-			return PT_ERR_CORRUPT;
-		plan_fresh(p, level, part,
-			   change->action == ACTION_MAP && change->leaf_level < level
-				   ? change->leaf_level
-				   : level - 1);
-		return PT_OK;
-	case STEP_DESCEND:
-		return plan_descend(p, entry, level, part, ret_gone);
-	case STEP_DROP:
-		p->plan->retired++;
-		*ret_gone = true;
-		return PT_OK;
-	case STEP_REPLACE:
-		return plan_replace(p, entry, level, part);
-	case STEP_REFUSE:
-		break;
-	}
-	return change->action == ACTION_UNMAP ? PT_ERR_SOFT : PT_ERR_OVERLAP;
 }
 
 /* True if no entry before `first` or after `last` is in use. */
@@ -490,6 +573,198 @@ static bool rest_is_absent(const pte_t *table, unsigned level, unsigned first, u
 	return true;
 }
 
+/* True if the table of `level` that `link` leads to will hold nothing. */
+static bool is_emptied(const struct change *change, pte_t link, const pte_t *table, unsigned level,
+		       struct slice s, const struct effect *effect)
+{
+	unsigned count = change->space->counted ? pte_count(link) : 0;
+
+	if (!change_removes_tables(change) || effect->left != 0)
+		return false;
+	if (count != 0)
+		return count - 1 == effect->gone;
+	return rest_is_absent(table, level, level_index(s.va, level), level_index(s.last, level));
+}
+
+static enum pt_status plan_descend(struct planner *p, pte_t entry, unsigned level,
+				   struct slice part, struct effect *ret_effect)
+{
+	const struct change *change = p->change;
+	const struct pt_space *space = change->space;
+	const pte_t *below = table_below(space, entry, level, part.va);
+	struct effect inside = { 0 };
+	uint32_t rights = pte_rights(&space->cpu, entry, level);
+	bool was_held = p->held;
+
+	if (!below)
+		return PT_ERR_CORRUPT;
+	if (is_self_link(space, entry, level))
+		return change->action == ACTION_CLEAN ? PT_OK : PT_ERR_FOREIGN;
+	if (!change->set_links && (change->rights & ~rights))
+		return PT_ERR_LINK;
+
+	phys_addr table = pte_table_addr(&space->cpu, entry, level);
+	enum pt_hold hold = plan_hold(p, table);
+	struct pt_plan before = *p->plan;
+
+	p->held = hold != PT_OWN;
+
+	enum pt_status status = plan_table(p, below, level - 1, part, &inside);
+
+	p->held = was_held;
+	if (status != PT_OK)
+		return status;
+	ret_effect->touched |= inside.touched || (change->set_links && (change->links & ~rights));
+	if (is_emptied(change, entry, below, level - 1, part, &inside) &&
+	    !is_pinned(space, level, part.va)) {
+		if (hold != PT_OWN) /* what others hold is not emptied, but let go */
+			*p->plan = before;
+		plan_let_go(p, table);
+		*ret_effect = (struct effect){ .gone = 1, .touched = true };
+	} else if (hold != PT_OWN && inside.touched) {
+		p->plan->tables++;
+		p->plan->moved++;
+		p->plan->logged += hold == PT_COMMON;
+	}
+	return PT_OK;
+}
+
+/* Tables, and leaves of the range, if nothing but what is new lies below the entry. */
+static void plan_fresh(struct planner *p, unsigned level, struct slice part, unsigned leaf_level)
+{
+	struct counter counter = { .plan = p->plan, .top = level };
+
+	count_fresh(&counter, part, leaf_level);
+}
+
+/* A leaf of `level` is covered in part: its pieces in the range, if they are to go. */
+static void plan_split(struct planner *p, unsigned level, struct slice part)
+{
+	const struct change *change = p->change;
+	struct pt_plan pieces = { 0 };
+	struct counter counter = { .plan = &pieces, .top = level };
+	bool is_map = change->action == ACTION_MAP;
+
+	count_fresh(&counter, part, level - 1);
+	for (unsigned l = 1; change->action != ACTION_PROTECT && l < level; l++)
+		plan_log(p, pieces.leaves[l]);
+	if (change->action == ACTION_UNMAP)
+		p->plan->tables += pieces.tables;
+	else
+		plan_fresh(p, level, part,
+			   is_map && change->leaf_level < level ? change->leaf_level : level - 1);
+}
+
+/* A leaf that is rewritten, be it in parts: it must be sound, and stay so. */
+static enum pt_status check_protect(const struct change *change, pte_t entry, unsigned level)
+{
+	const struct pt_cpu *cpu = &change->space->cpu;
+
+	if (!pte_is_valid(cpu, entry, level))
+		return PT_ERR_CORRUPT;
+	if (!change->mixes)
+		return PT_OK;
+
+	pte_t now = (entry & change->keep[level]) | change->bits[level];
+
+	return flags_check(cpu, pte_attr(cpu, now, level).flags & pte_flags(cpu),
+			   change->space->allow_wx || !cpu->nx);
+}
+
+/* Plans a write of the entry itself. */
+static enum pt_status plan_leaf(struct planner *p, pte_t entry, unsigned level)
+{
+	const struct change *change = p->change;
+	bool was_leaf = pte_kind(entry, level) == PTE_LEAF;
+
+	switch (change->action) {
+	case ACTION_PROTECT:
+		p->plan->leaves[level]++;
+		return check_protect(change, entry, level);
+	case ACTION_MAP:
+		p->plan->leaves[level]++;
+		break;
+	case ACTION_UNMAP:
+	case ACTION_CLEAN:
+	case ACTION_SET_LINK:
+	case ACTION_SET_SOFT:
+		break;
+	}
+	plan_log(p, was_leaf);
+	return PT_OK;
+}
+
+/* Why an entry, of this kind, is in the way. */
+static enum pt_status refusal(const struct change *change, enum pte_kind kind)
+{
+	switch (change->action) {
+	case ACTION_UNMAP:
+		return PT_ERR_SOFT;
+	case ACTION_SET_LINK:
+	case ACTION_SET_SOFT:
+		return kind == PTE_LEAF || kind == PTE_TABLE ? PT_ERR_SIZE : PT_ERR_NOT_MAPPED;
+	case ACTION_MAP:
+	case ACTION_PROTECT:
+	case ACTION_CLEAN:
+		break;
+	}
+	return PT_ERR_OVERLAP;
+}
+
+/*
+ * Plans one entry, and adds to the effect on its table. On a refusal
+ * plan->where is the first page concerned.
+ */
+static enum pt_status plan_entry(struct planner *p, pte_t entry, unsigned level, struct slice part,
+				 struct effect *effect)
+{
+	const struct change *change = p->change;
+	const struct pt_cpu *cpu = &change->space->cpu;
+	enum step step = choose_step(change, entry, level, part);
+	enum pt_status status = PT_OK;
+	struct effect own = { .touched = step != STEP_SKIP && step != STEP_DESCEND };
+
+	p->plan->where = virt(part.va);
+	switch (step) {
+	case STEP_SKIP:
+		break;
+	case STEP_LEAF:
+		status = plan_leaf(p, entry, level);
+		own.gone = change->action == ACTION_UNMAP;
+		break;
+	case STEP_NEW_TABLE:
+		plan_log(p, pte_kind(entry, level) == PTE_LEAF);
+		plan_fresh(p, level, part, change->leaf_level);
+		break;
+	case STEP_SPLIT:
+		if (!pte_is_valid(cpu, entry, level))
+			return PT_ERR_CORRUPT;
+		if (change->action == ACTION_PROTECT)
+			status = check_protect(change, entry, level);
+		plan_split(p, level, part);
+		break;
+	case STEP_DESCEND:
+		status = plan_descend(p, entry, level, part, &own);
+		break;
+	case STEP_DROP:
+		if (is_self_link(change->space, entry, level))
+			return PT_ERR_FOREIGN;
+		plan_let_go(p, pte_table_addr(cpu, entry, level));
+		own.gone = 1;
+		break;
+	case STEP_REPLACE:
+		status = plan_replace(p, entry, level, part);
+		break;
+	case STEP_REFUSE:
+		status = refusal(change, pte_kind(entry, level));
+		break;
+	}
+	effect->gone += own.gone;
+	effect->left += own.gone == 0 && pte_kind(entry, level) != PTE_ABSENT;
+	effect->touched |= own.touched;
+	return status;
+}
+
 /* The entries of a table of pages that a change covers, all of them whole. */
 struct pages {
 	const pte_t *entries;
@@ -499,17 +774,19 @@ struct pages {
 
 static enum pt_status plan_protect_pages(struct planner *p, const struct pages *pages)
 {
-	const struct pt_cpu cpu = p->change->space->cpu;
+	const struct change *change = p->change;
 	uint64_t leaves = 0;
 
 	for (unsigned i = 0; i < pages->count; i++) {
-		pte_t e = pages->entries[i];
+		pte_t e = pte_load(&pages->entries[i]);
+		enum pt_status status;
 
-		if (pte_kind(e, 1) != PTE_LEAF)
+		if (!change_concerns(change, e, 1))
 			continue;
-		if (!pte_is_valid(&cpu, e, 1)) {
+		status = check_protect(change, e, 1);
+		if (status != PT_OK) {
 			p->plan->where = virt(pages->va + i * PT_PAGE_SIZE);
-			return PT_ERR_CORRUPT;
+			return status;
 		}
 		leaves++;
 	}
@@ -517,46 +794,64 @@ static enum pt_status plan_protect_pages(struct planner *p, const struct pages *
 	return PT_OK;
 }
 
+/* All that is there goes, of whatever kind. */
+static unsigned plan_unmap_pages(struct planner *p, const struct pages *pages)
+{
+	unsigned gone = 0, leaves = 0;
+
+	for (unsigned i = 0; i < pages->count; i++) {
+		enum pte_kind kind = pte_kind(pte_load(&pages->entries[i]), 1);
+
+		gone += kind != PTE_ABSENT;
+		leaves += kind == PTE_LEAF;
+	}
+	plan_log(p, leaves);
+	return gone;
+}
+
 /*
  * A table of pages in one go, for the actions that treat all its entries alike.
  * False if this is not one; then each entry is planned by itself.
  */
-static bool plan_pages(struct planner *p, const struct pages *pages, enum pt_status *ret_status)
+static bool plan_pages(struct planner *p, const struct pages *pages, struct effect *ret_effect,
+		       enum pt_status *ret_status)
 {
-	const struct change *change = p->change;
+	uint64_t leaves = p->plan->leaves[1];
 
-	if (change->action == ACTION_PROTECT)
+	*ret_status = PT_OK;
+	if (p->change->action == ACTION_PROTECT) {
 		*ret_status = plan_protect_pages(p, pages);
-	else if (change->action == ACTION_UNMAP)
-		*ret_status = PT_OK;
-	else
+		ret_effect->touched = p->plan->leaves[1] != leaves;
+		return true;
+	}
+	if (p->change->action != ACTION_UNMAP)
 		return false;
+	ret_effect->gone = plan_unmap_pages(p, pages);
+	ret_effect->touched = ret_effect->gone != 0;
 	return true;
 }
 
-/* Plans entry by entry; *ret_gone: all of them will be absent. */
+/* Plans entry by entry. */
 static enum pt_status plan_entries(struct planner *p, const pte_t *table, unsigned level,
-				   struct slice s, bool *ret_gone)
+				   struct slice s, struct effect *effect)
 {
 	unsigned first = level_index(s.va, level), last = level_index(s.last, level);
 
-	*ret_gone = true;
 	for (unsigned i = first; i <= last; i++) {
 		unsigned fresh = fresh_leaves(p->change, &table[i], level, s);
 		struct slice part = slice_in_entry(s, level);
-		bool gone = false;
 		enum pt_status status = PT_OK;
 
 		if (fresh > 0) {
 			p->plan->leaves[level] += fresh;
+			effect->touched = true;
 			i += fresh - 1;
 			part.last = s.va + (((uint64_t)fresh << level_shift(level)) - 1);
 		} else {
-			status = plan_entry(p, pte_load(&table[i]), level, part, &gone);
+			status = plan_entry(p, pte_load(&table[i]), level, part, effect);
 		}
 		if (status != PT_OK)
 			return status;
-		*ret_gone = *ret_gone && gone;
 		s.va = part.last + 1;
 	}
 	return PT_OK;
@@ -564,33 +859,69 @@ static enum pt_status plan_entries(struct planner *p, const pte_t *table, unsign
 
 /* Plans the part of a table that `s` covers. Depth is bounded by `level`. */
 static enum pt_status plan_table(struct planner *p, const pte_t *table, unsigned level,
-				 struct slice s, bool *ret_emptied)
+				 struct slice s, struct effect *ret_effect)
 {
 	unsigned first = level_index(s.va, level), last = level_index(s.last, level);
 	struct pages pages = { &table[first], last - first + 1, s.va };
-	enum pt_status status = PT_OK;
-	bool gone = true;
+	enum pt_status status;
 
-	if (level > 1 || !plan_pages(p, &pages, &status))
-		status = plan_entries(p, table, level, s, &gone);
-	*ret_emptied = status == PT_OK && change_removes_tables(p->change) && gone &&
-		       rest_is_absent(table, level, first, last);
-	return status;
+	if (!visit(p))
+		return PT_ERR_BUDGET;
+	if (level == 1 && plan_pages(p, &pages, ret_effect, &status))
+		return status;
+	return plan_entries(p, table, level, s, ret_effect);
+}
+
+static struct planner planner_start(const struct change *change, struct pt_plan *plan)
+{
+	uint64_t budget = change->space->budget;
+
+	return (struct planner){ .change = change,
+				 .plan = plan,
+				 .budget = budget ? budget : UINT64_MAX };
+}
+
+struct effect change_preview(const struct change *change, pte_t link, unsigned level,
+			     struct slice part)
+{
+	const pte_t *below = table_below(change->space, link, level, part.va);
+	struct pt_plan unused = { 0 };
+	struct planner planner = planner_start(change, &unused);
+	struct effect effect = { 0 };
+
+	planner.held = true;
+	planner.budget = UINT64_MAX;
+	if (!below || plan_table(&planner, below, level - 1, part, &effect) != PT_OK)
+		return (struct effect){ 0 };
+	effect.emptied = is_emptied(change, link, below, level - 1, part, &effect) &&
+			 !is_pinned(change->space, level, part.va);
+	return effect;
 }
 
 enum pt_status change_plan(const struct change *change, struct pt_plan *ret_plan)
 {
 	const struct pt_space *space = change->space;
-	const pte_t *root = table_at(&space->mem, space->root);
-	struct planner planner = { change, ret_plan };
-	bool emptied;
+	const pte_t *root = root_table(space);
+	struct planner planner = planner_start(change, ret_plan);
+	enum pt_hold hold = hold_of(space, space->root);
+	struct effect effect = { 0 };
 
 	*ret_plan = (struct pt_plan){ .where = virt(change->slice.va) };
 	if (change->empty)
 		return PT_OK;
 	if (!root)
 		return PT_ERR_CORRUPT;
-	return plan_table(&planner, root, space->cpu.levels, change->slice, &emptied);
+	planner.held = hold != PT_OWN;
+
+	enum pt_status status = plan_table(&planner, root, space->cpu.levels, change->slice,
+					   &effect);
+
+	if (status == PT_OK && hold != PT_OWN && effect.touched) {
+		ret_plan->tables++;
+		ret_plan->moved++;
+		ret_plan->logged += hold == PT_COMMON;
+	}
+	return status;
 }
 
 /* ---- dry runs ------------------------------------------------------------- */
@@ -619,6 +950,15 @@ enum pt_status pt_plan_protect(const struct pt_space *space, struct pt_range ran
 {
 	struct change change;
 	enum pt_status status = change_protect(&change, space, range, attr);
+
+	return plan_if(status, &change, range.va, ret_plan);
+}
+
+enum pt_status pt_plan_update(const struct pt_space *space, struct pt_range range,
+			      struct pt_update update, struct pt_plan *ret_plan)
+{
+	struct change change;
+	enum pt_status status = change_update(&change, space, range, update);
 
 	return plan_if(status, &change, range.va, ret_plan);
 }

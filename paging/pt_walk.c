@@ -13,7 +13,7 @@ static struct pt_leaf leaf_of(const struct pt_space *space, pte_t e, unsigned le
 	attr.flags &= rights | ~LINK_RIGHTS;
 	return (struct pt_leaf){
 		.va = virt(align_down(va, level_size(level))),
-		.pa = pte_leaf_addr(e, level),
+		.pa = pte_leaf_addr(&space->cpu, e, level),
 		.pages = level_pages(level),
 		.level = level,
 		.attr = attr,
@@ -23,7 +23,7 @@ static struct pt_leaf leaf_of(const struct pt_space *space, pte_t e, unsigned le
 
 enum pt_status pt_query(const struct pt_space *space, virt_addr va, struct pt_leaf *ret_leaf)
 {
-	const pte_t *table = table_at(&space->mem, space->root);
+	const pte_t *table = root_table(space);
 	uint32_t rights = LINK_RIGHTS;
 
 	if (!is_canonical(&space->cpu, va.raw))
@@ -41,14 +41,14 @@ enum pt_status pt_query(const struct pt_space *space, virt_addr va, struct pt_le
 			return PT_OK;
 		}
 		rights &= pte_rights(&space->cpu, e, level);
-		table = table_below(space, e, level);
+		table = table_below(space, e, level, va.raw);
 	}
 	return PT_ERR_CORRUPT;
 }
 
 enum pt_status pt_translate(const struct pt_space *space, virt_addr va, phys_addr *ret_pa)
 {
-	const pte_t *table = table_at(&space->mem, space->root);
+	const pte_t *table = root_table(space);
 	unsigned level = space->cpu.levels;
 
 	if (!is_canonical(&space->cpu, va.raw))
@@ -58,20 +58,21 @@ enum pt_status pt_translate(const struct pt_space *space, virt_addr va, phys_add
 		enum pte_kind kind = pte_kind(e, level);
 
 		if (kind == PTE_TABLE) {
-			table = table_below(space, e, level);
+			table = table_below(space, e, level, va.raw);
 			continue;
 		}
 		if (kind != PTE_LEAF)
 			return PT_ERR_NOT_MAPPED;
 		if (!pte_is_valid(&space->cpu, e, level))
 			return PT_ERR_CORRUPT;
-		*ret_pa = phys(pte_leaf_addr(e, level).raw | (va.raw & (level_size(level) - 1)));
+		*ret_pa = phys(pte_leaf_addr(&space->cpu, e, level).raw |
+			       (va.raw & (level_size(level) - 1)));
 		return PT_OK;
 	}
 	return PT_ERR_CORRUPT;
 }
 
-/* ---- one page, one entry ---------------------------------------------------- */
+/* ---- one page ---------------------------------------------------- */
 
 enum pt_status pt_page(const struct pt_space *space, virt_addr va, unsigned level,
 		       struct pt_leaf *ret_leaf)
@@ -92,28 +93,6 @@ enum pt_status pt_page(const struct pt_space *space, virt_addr va, unsigned leve
 	return status;
 }
 
-enum pt_status entry_at(const struct pt_space *space, virt_addr va, unsigned level,
-			pte_t **ret_entry)
-{
-	pte_t *table = table_at(&space->mem, space->root);
-
-	if (!is_canonical(&space->cpu, va.raw))
-		return PT_ERR_RANGE;
-	for (unsigned l = space->cpu.levels; table; l--) {
-		pte_t *entry = &table[level_index(va.raw, l)];
-		enum pte_kind kind = pte_kind(*entry, l);
-
-		if (l == level) {
-			*ret_entry = entry;
-			return PT_OK;
-		}
-		if (kind != PTE_TABLE)
-			return kind == PTE_LEAF ? PT_ERR_SIZE : PT_ERR_NOT_MAPPED;
-		table = table_below(space, *entry, l);
-	}
-	return PT_ERR_CORRUPT;
-}
-
 /* ---- the walk ------------------------------------------------------------- */
 
 enum pt_status pt_walk_start(struct pt_walk *ret_walk, const struct pt_space *space,
@@ -121,7 +100,7 @@ enum pt_status pt_walk_start(struct pt_walk *ret_walk, const struct pt_space *sp
 {
 	struct slice slice = { 0, 0 };
 	enum pt_status status = range_check(&space->cpu, range.va, range.pages, &slice);
-	const pte_t *root = table_at(&space->mem, space->root);
+	const pte_t *root = root_table(space);
 	unsigned top = space->cpu.levels;
 
 	if (status != PT_OK)
@@ -163,10 +142,15 @@ static enum pt_status walk_descend(struct pt_walk *walk, const struct pt_entry *
 {
 	const struct pt_space *space = walk->space;
 	unsigned level = walk->level;
-	const pte_t *below = table_below(space, entry->raw, level);
+	const pte_t *below = table_below(space, entry->raw, level, walk->va);
 
 	if (!below)
 		return PT_ERR_CORRUPT;
+	/* What is in there are the tables themselves. */
+	if (is_self_link(space, entry->raw, level)) {
+		walk_advance(walk, level);
+		return PT_OK;
+	}
 	if (walk->budget <= 1)
 		return PT_ERR_BUDGET;
 	walk->budget--;
@@ -176,17 +160,16 @@ static enum pt_status walk_descend(struct pt_walk *walk, const struct pt_entry *
 	return PT_OK;
 }
 
-static struct pt_entry walk_entry(const struct pt_walk *walk, pte_t e)
+struct pt_entry entry_of(const struct pt_space *space, pte_t e, unsigned level, uint64_t va,
+			 uint32_t rights)
 {
-	unsigned level = walk->level;
 	struct pt_entry entry = { .kind = pte_kind(e, level), .raw = e };
 
-	entry.at = leaf_of(walk->space, e, level, walk->va, walk->rights[level]);
+	entry.at = leaf_of(space, e, level, va, rights);
 	if (entry.kind == PTE_TABLE) {
-		entry.at.pa = pte_table_addr(e, level);
-		entry.at.attr = (struct pt_attr){
-			walk->rights[level] & pte_rights(&walk->space->cpu, e, level), PT_WB
-		};
+		entry.at.pa = pte_table_addr(&space->cpu, e, level);
+		entry.at.attr = (struct pt_attr){ rights & pte_rights(&space->cpu, e, level),
+						  PT_WB };
 	}
 	return entry;
 }
@@ -202,7 +185,7 @@ enum pt_status pt_walk_next(struct pt_walk *walk, struct pt_entry *ret_entry)
 			walk_advance(walk, level);
 			continue;
 		}
-		*ret_entry = walk_entry(walk, e);
+		*ret_entry = entry_of(walk->space, e, level, walk->va, walk->rights[level]);
 		if (ret_entry->kind == PTE_TABLE)
 			status = walk_descend(walk, ret_entry);
 		else if (ret_entry->kind == PTE_LEAF && !pte_is_valid(&walk->space->cpu, e, level))

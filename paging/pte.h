@@ -8,26 +8,35 @@
  *	PT_MAX_LEAF_LEVEL               level of its largest leaf
  *	PTE_MAX_PHYS_BITS               widest physical address an entry can hold
  *
+ *	PTE_SIGN_EXTENDS                whether addresses have an upper half
  *	PTE_STASH_BITS                  see pte_stash
  *
  *	pte_kind      what an entry is; looks at the entry alone
  *	pte_is_valid  no reserved bit is set (only for tables and leaves)
  *	pte_link      an entry that links to a table and lets these rights through
  *	pte_relink    a link with other rights; all else in it stays
- *	pte_encode    the bits of a leaf but for its address; false if the
- *	              processor has no such cache type
- *	pte_leaf      those bits with an address
+ *	pte_leaf      the bits of a leaf with its address
  *	pte_demote    the bits, but for the address, of the leaves one level down
  *	              that together say what this leaf does
  *	pte_promote   the leaf one level up that begins as this one does
- *	pte_use       where a leaf of a level has its accessed and dirty bits
- *	pte_restate   a leaf with the rights and cache type of other bits; its
- *	              address, accessed, dirty and software bits stay
  *	pte_leaf_addr, pte_table_addr  the address in a leaf, in a link
- *	pte_attr      rights and cache type that a leaf itself states
+ *	pte_attr      flags and cache type that a leaf itself states
  *	pte_rights    PT_WRITE, PT_USER, PT_EXEC as far as a link lets them through
+ *
+ * The bits of a leaf but for its address are pte_mark() | pte_flag_bits() |
+ * pte_cache_bits(), which have no bit in common:
+ *
+ *	pte_mark        makes an entry a leaf
+ *	pte_flags       flags that leaves for this processor can carry
+ *	pte_flag_bits   that state all flags: these as set, the others as not set
+ *	pte_flag_mask   where the flags given are stated
+ *	pte_cache_bits  that state the cache type; false if the processor has none such
+ *	pte_cache_mask  where it is stated
+ *
  *	pte_stash, pte_unstash  PTE_STASH_BITS bits of any entry that neither the
  *	              processor nor the functions above look at
+ *	pte_set_count, pte_count  a number up to PTE_COUNT + 1 in a link, which the
+ *	              processor does not look at, and pte_relink() keeps
  *
  * tests/unit/test_pte.c is compiled for every layout and says what they must do.
  */

@@ -78,7 +78,9 @@ static void give(void *ctx, phys_addr first, size_t count)
 
 void ground_reset(struct bench *b)
 {
-	static const struct pt_cpu cpu = { 4, 3, 52, true, PT_PAT_FULL };
+	static const struct pt_cpu cpu = {
+		.levels = 4, .max_leaf = 3, .phys_bits = 52, .nx = true, .pat = PT_PAT_FULL
+	};
 	struct pt_tables tables = { take, give, b };
 	struct pt_mem mem = {
 		.window = b->arena.bytes,

@@ -23,7 +23,11 @@ void machine_init(struct machine *ret_machine)
 {
 	static const uint64_t pages[3] = { 3, 2, 4 };
 
-	*ret_machine = (struct machine){ .request = { .cpu = { 4, 3, 46, true, PT_PAT_FULL },
+	*ret_machine = (struct machine){ .request = { .cpu = { .levels = 4,
+							       .max_leaf = 3,
+							       .phys_bits = 46,
+							       .nx = true,
+							       .pat = PT_PAT_FULL },
 						      .stack_size = 16 * PAGE,
 						      .info_size = 8 * PAGE,
 						      .identity = true } };

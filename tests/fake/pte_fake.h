@@ -5,14 +5,15 @@
  * to level, so that code that knows a bit, or takes an entry of one level for
  * one of another, goes wrong at once:
  *
- *	  43..40    39..37    36..22     21   20  18  16  14  12  9..8
- *	+---------+---------+-----------+----+----+---+---+---+---+------+
- *	| reserved| cache   | page      | RO | NX | U | G | A | D | kind |
- *	|         | index   | number    |    |    |   |   |   |   |      |
- *	+---------+---------+-----------+----+----+---+---+---+---+------+
+ *	  47..44 43..40 39..37  36..22  21  20  19   18  17   16  15   14  13   12  9..8
+ *	+------+------+-------+--------+----+----+---+---+----+---+----+---+-----+---+------+
+ *	| key  | res. | cache | page   | RO | NX | S1| U | COW| G | S2 | A | prv | D | kind |
+ *	|      |      | index | number |    |    |   |   |    |   |    |   |     |   |      |
+ *	+------+------+-------+--------+----+----+---+---+----+---+----+---+-----+---+------+
  *
- * Above them, not rotated: bits 55..50 are the stash. Everything else is
- * software's. The cache index is stored exclusive-or the level.
+ * "prv" is 1 in private memory, if it can be encrypted, S1 and S2 software's.
+ * Above them, not rotated: bits 55..50 are the stash, 63..61 a link's count.
+ * The cache index is stored exclusive-or the level.
  */
 #ifndef TESTS_FAKE_PTE_FAKE_H
 #define TESTS_FAKE_PTE_FAKE_H
@@ -25,18 +26,24 @@ typedef uint64_t pte_t;
 #define PT_MAX_LEVELS     4
 #define PT_MAX_LEAF_LEVEL 3
 #define PTE_MAX_PHYS_BITS 20
+#define PTE_SIGN_EXTENDS  1
 
 #define PTE_STASH_BITS  6
 #define PTE_STASH_SHIFT 50
+#define PTE_COUNT_SHIFT 61
 
 #define PTE_WORD         ((UINT64_C(1) << 48) - 1)
 #define PTE_KIND         UINT64_C(0x300)
 #define PTE_KIND_LEAF    UINT64_C(0x100)
 #define PTE_KIND_TABLE   UINT64_C(0x300)
 #define PTE_DIRTY        (UINT64_C(1) << 12)
+#define PTE_PRIVATE      (UINT64_C(1) << 13)
 #define PTE_ACCESSED     (UINT64_C(1) << 14)
+#define PTE_SOFT2        (UINT64_C(1) << 15)
 #define PTE_GLOBAL       (UINT64_C(1) << 16)
+#define PTE_COW          (UINT64_C(1) << 17)
 #define PTE_USER         (UINT64_C(1) << 18)
+#define PTE_SOFT1        (UINT64_C(1) << 19)
 #define PTE_NO_EXEC      (UINT64_C(1) << 20)
 #define PTE_READ_ONLY    (UINT64_C(1) << 21)
 #define PTE_NUMBER_SHIFT 22
@@ -44,7 +51,9 @@ typedef uint64_t pte_t;
 #define PTE_CACHE_SHIFT  37
 #define PTE_CACHE        (UINT64_C(7) << PTE_CACHE_SHIFT)
 #define PTE_RESERVED     (UINT64_C(0xf) << 40)
+#define PTE_KEY_SHIFT    (44 - 12) /* from PT_KEY_MASK */
 #define PTE_STASH_MASK   (UINT64_C(0x3f) << PTE_STASH_SHIFT)
+#define PTE_COUNT_MASK   (UINT64_C(7) << PTE_COUNT_SHIFT)
 
 /* From the drawing above to the bits of a table of `level`, and back. */
 static inline pte_t pte_scramble(uint64_t word, unsigned level)
@@ -100,6 +109,7 @@ static inline pte_t pte_link(const struct pt_cpu *cpu, phys_addr table, uint32_t
 	uint64_t number = table.raw >> PTE_PAGE_SHIFT;
 
 	return pte_scramble(number << PTE_NUMBER_SHIFT | PTE_KIND_TABLE |
+				    (cpu->crypt_bit ? PTE_PRIVATE : 0) |
 				    (rights & PT_WRITE ? 0 : PTE_READ_ONLY) |
 				    (rights & PT_USER ? PTE_USER : 0) |
 				    (rights & PT_EXEC || !cpu->nx ? 0 : PTE_NO_EXEC),
@@ -110,20 +120,25 @@ static inline pte_t pte_relink(const struct pt_cpu *cpu, pte_t e, uint32_t right
 {
 	uint64_t word = pte_unscramble(e, level) & ~(PTE_READ_ONLY | PTE_USER | PTE_NO_EXEC);
 
-	return pte_scramble(word, level) | pte_link(cpu, phys(0), rights, level);
+	return pte_scramble(word | (rights & PT_WRITE ? 0 : PTE_READ_ONLY) |
+				    (rights & PT_USER ? PTE_USER : 0) |
+				    (rights & PT_EXEC || !cpu->nx ? 0 : PTE_NO_EXEC),
+			    level);
 }
 
-static inline phys_addr pte_table_addr(pte_t e, unsigned level)
+static inline phys_addr pte_table_addr(const struct pt_cpu *cpu, pte_t e, unsigned level)
 {
 	uint64_t number = (pte_unscramble(e, level) & PTE_NUMBER) >> PTE_NUMBER_SHIFT;
 
+	(void)cpu;
 	return phys(number << PTE_PAGE_SHIFT);
 }
 
-static inline phys_addr pte_leaf_addr(pte_t e, unsigned level)
+static inline phys_addr pte_leaf_addr(const struct pt_cpu *cpu, pte_t e, unsigned level)
 {
 	uint64_t number = (pte_unscramble(e, level) & PTE_NUMBER) >> PTE_NUMBER_SHIFT;
 
+	(void)cpu;
 	return phys(align_down(number, pte_pages(level)) << PTE_PAGE_SHIFT);
 }
 
@@ -142,23 +157,62 @@ static inline unsigned pte_cache_index(uint64_t word, unsigned level)
 	return ((unsigned)((word & PTE_CACHE) >> PTE_CACHE_SHIFT) ^ level) & 7;
 }
 
-static inline bool pte_encode(const struct pt_cpu *cpu, struct pt_attr attr, unsigned level,
-			      pte_t *ret_bits)
+static inline pte_t pte_mark(unsigned level)
+{
+	return pte_scramble(PTE_KIND_LEAF, level);
+}
+
+static inline uint32_t pte_flags(const struct pt_cpu *cpu)
+{
+	return PT_FLAGS_ALL & ~(cpu->crypt_bit ? 0u : (uint32_t)PT_SHARED) &
+	       ~(cpu->keys ? 0u : (uint32_t)PT_KEY_MASK);
+}
+
+static inline pte_t pte_flag_bits(const struct pt_cpu *cpu, uint32_t flags, unsigned level)
+{
+	bool private = cpu->crypt_bit != 0 && !(flags & PT_SHARED);
+
+	return pte_scramble(
+		(flags & PT_WRITE ? 0 : PTE_READ_ONLY) |
+			(flags & PT_EXEC || !cpu->nx ? 0 : PTE_NO_EXEC) |
+			(flags & PT_USER ? PTE_USER : 0) | (flags & PT_GLOBAL ? PTE_GLOBAL : 0) |
+			(flags & PT_ACCESSED ? PTE_ACCESSED : 0) |
+			(flags & PT_DIRTY ? PTE_DIRTY : 0) | (flags & PT_COW ? PTE_COW : 0) |
+			(flags & PT_SOFT1 ? PTE_SOFT1 : 0) | (flags & PT_SOFT2 ? PTE_SOFT2 : 0) |
+			(private ? PTE_PRIVATE : 0) |
+			(uint64_t)(flags & PT_KEY_MASK) << PTE_KEY_SHIFT,
+		level);
+}
+
+static inline pte_t pte_flag_mask(const struct pt_cpu *cpu, uint32_t flags, unsigned level)
+{
+	return pte_scramble(
+		(flags & PT_WRITE ? PTE_READ_ONLY : 0) |
+			(flags & PT_EXEC && cpu->nx ? PTE_NO_EXEC : 0) |
+			(flags & PT_USER ? PTE_USER : 0) | (flags & PT_GLOBAL ? PTE_GLOBAL : 0) |
+			(flags & PT_ACCESSED ? PTE_ACCESSED : 0) |
+			(flags & PT_DIRTY ? PTE_DIRTY : 0) | (flags & PT_COW ? PTE_COW : 0) |
+			(flags & PT_SOFT1 ? PTE_SOFT1 : 0) | (flags & PT_SOFT2 ? PTE_SOFT2 : 0) |
+			(flags & PT_SHARED && cpu->crypt_bit ? PTE_PRIVATE : 0) |
+			(uint64_t)(flags & PT_KEY_MASK) << PTE_KEY_SHIFT,
+		level);
+}
+
+static inline pte_t pte_cache_mask(unsigned level)
+{
+	return pte_scramble(PTE_CACHE, level);
+}
+
+static inline bool pte_cache_bits(const struct pt_cpu *cpu, enum pt_cache cache, unsigned level,
+				  pte_t *ret_bits)
 {
 	unsigned index = 0;
 
-	while (index < 8 && ((cpu->pat >> (8 * index)) & 7) != (unsigned)attr.cache)
+	while (index < 8 && ((cpu->pat >> (8 * index)) & 7) != (unsigned)cache)
 		index++;
 	if (index == 8)
 		return false;
-	*ret_bits = pte_scramble(PTE_KIND_LEAF | pte_cache_word(index, level) |
-					 (attr.flags & PT_WRITE ? 0 : PTE_READ_ONLY) |
-					 (attr.flags & PT_EXEC || !cpu->nx ? 0 : PTE_NO_EXEC) |
-					 (attr.flags & PT_USER ? PTE_USER : 0) |
-					 (attr.flags & PT_GLOBAL ? PTE_GLOBAL : 0) |
-					 (attr.flags & PT_ACCESSED ? PTE_ACCESSED : 0) |
-					 (attr.flags & PT_DIRTY ? PTE_DIRTY : 0),
-				 level);
+	*ret_bits = pte_scramble(pte_cache_word(index, level), level);
 	return true;
 }
 
@@ -178,16 +232,20 @@ static inline struct pt_attr pte_attr(const struct pt_cpu *cpu, pte_t e, unsigne
 	return (struct pt_attr){
 		.flags = pte_rights(cpu, e, level) | (word & PTE_GLOBAL ? PT_GLOBAL : 0u) |
 			 (word & PTE_ACCESSED ? PT_ACCESSED : 0u) |
-			 (word & PTE_DIRTY ? PT_DIRTY : 0u),
+			 (word & PTE_DIRTY ? PT_DIRTY : 0u) | (word & PTE_COW ? PT_COW : 0u) |
+			 (word & PTE_SOFT1 ? PT_SOFT1 : 0u) | (word & PTE_SOFT2 ? PT_SOFT2 : 0u) |
+			 (cpu->crypt_bit && !(word & PTE_PRIVATE) ? PT_SHARED : 0u) |
+			 ((uint32_t)(word >> PTE_KEY_SHIFT) & PT_KEY_MASK),
 		.cache = (enum pt_cache)((cpu->pat >> (8 * index)) & 7),
 	};
 }
 
-static inline pte_t pte_demote(pte_t e, unsigned level)
+static inline pte_t pte_demote(const struct pt_cpu *cpu, pte_t e, unsigned level)
 {
 	uint64_t word = pte_unscramble(e, level);
 	unsigned index = pte_cache_index(word, level);
 
+	(void)cpu;
 	word &= ~(PTE_NUMBER | PTE_CACHE);
 	return pte_scramble(word | pte_cache_word(index, level - 1), level - 1);
 }
@@ -200,19 +258,6 @@ static inline pte_t pte_promote(pte_t e, unsigned level)
 	return pte_scramble((word & ~PTE_CACHE) | pte_cache_word(index, level + 1), level + 1);
 }
 
-static inline pte_t pte_use(unsigned level)
-{
-	return pte_scramble(PTE_ACCESSED | PTE_DIRTY, level);
-}
-
-static inline pte_t pte_restate(pte_t e, pte_t bits, unsigned level)
-{
-	uint64_t stated = PTE_KIND | PTE_GLOBAL | PTE_USER | PTE_NO_EXEC | PTE_READ_ONLY |
-			  PTE_CACHE;
-
-	return pte_scramble(pte_unscramble(e, level) & ~stated, level) | bits;
-}
-
 static inline pte_t pte_stash(pte_t e, unsigned value)
 {
 	return (e & ~PTE_STASH_MASK) | (pte_t)value << PTE_STASH_SHIFT;
@@ -221,6 +266,16 @@ static inline pte_t pte_stash(pte_t e, unsigned value)
 static inline unsigned pte_unstash(pte_t e)
 {
 	return (unsigned)((e & PTE_STASH_MASK) >> PTE_STASH_SHIFT);
+}
+
+static inline pte_t pte_set_count(pte_t link, unsigned count)
+{
+	return (link & ~PTE_COUNT_MASK) | (pte_t)count << PTE_COUNT_SHIFT;
+}
+
+static inline unsigned pte_count(pte_t link)
+{
+	return (unsigned)((link & PTE_COUNT_MASK) >> PTE_COUNT_SHIFT);
 }
 
 #endif

@@ -43,7 +43,9 @@ struct scene {
 /* Four levels, 1 GiB leaves, 46 bits, NX, the full PAT. */
 static inline struct pt_cpu scene_cpu(void)
 {
-	return (struct pt_cpu){ 4, 3, 46, true, PT_PAT_FULL };
+	return (struct pt_cpu){
+		.levels = 4, .max_leaf = 3, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL
+	};
 }
 
 /* An empty space, the snapshot up to date. */
@@ -59,8 +61,10 @@ static inline uint64_t *scene_entry(const struct space_fixture *f, uint64_t va, 
 }
 
 /* A pt_mem.table that reaches nothing. */
-static inline void *scene_no_table(void *ctx, phys_addr table)
+static inline void *scene_no_table(void *ctx, phys_addr table, virt_addr va, unsigned level)
 {
+	(void)va;
+	(void)level;
 	(void)ctx;
 	(void)table;
 	return NULL;

@@ -81,11 +81,13 @@ pte_t *space_table(const struct space_arena *arena, phys_addr table)
 	return (pte_t *)(void *)(arena->bytes + number * TABLE_BYTES);
 }
 
-static void *look_up(void *ctx, phys_addr table)
+static void *look_up(void *ctx, phys_addr table, virt_addr va, unsigned level)
 {
 	struct space_arena *arena = ctx;
 	size_t number = number_of(arena, table.raw);
 
+	(void)va;
+	(void)level;
 	arena->lookups++;
 	if (number == arena->count)
 		return NULL;

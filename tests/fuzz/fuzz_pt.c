@@ -29,7 +29,7 @@ static struct pt_attr attr_of(uint8_t byte)
 {
 	static const enum pt_cache caches[] = { PT_WB, PT_UC, PT_WC, PT_WT };
 
-	return (struct pt_attr){ byte & PT_FLAGS_ALL, caches[byte >> 6] };
+	return (struct pt_attr){ byte & (PT_SHARED - 1), caches[byte >> 6] };
 }
 
 /* Policies, sizes that are none, links: whatever a caller may ask for. */

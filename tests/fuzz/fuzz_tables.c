@@ -119,7 +119,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct space_fixture f;
-	struct pt_cpu cpu = { 4, 3, 46, true, PT_PAT_FULL };
+	struct pt_cpu cpu = {
+		.levels = 4, .max_leaf = 3, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL
+	};
 	phys_addr first;
 
 	if (size == 0)

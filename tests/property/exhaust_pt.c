@@ -107,8 +107,8 @@ static uint64_t hash_tree(phys_addr table, unsigned level, uint64_t hash)
 
 	for (unsigned i = 0; i < PTE_COUNT; i++) {
 		if (pte_kind(entries[i], level) == PTE_TABLE)
-			hash = hash_tree(pte_table_addr(entries[i], level), level - 1,
-					 mix(hash, 1));
+			hash = hash_tree(pte_table_addr(&fixture.space.cpu, entries[i], level),
+					 level - 1, mix(hash, 1));
 		else
 			hash = mix(hash, entries[i]);
 	}
@@ -197,7 +197,7 @@ static void lose_leaf(const struct call *call)
 		return;
 	for (unsigned level = window->levels; level >= leaf.level; level--) {
 		entry = &space_table(&fixture.arena, table)[level_index(va.raw, level)];
-		table = pte_table_addr(*entry, level);
+		table = pte_table_addr(&fixture.space.cpu, *entry, level);
 	}
 	*entry = 0;
 	memset(&cells[align_down(call->first, leaf.pages)], 0, leaf.pages * sizeof(cells[0]));
@@ -397,10 +397,13 @@ static void restore_node(uint32_t number)
 {
 	if (number == 0) {
 		space_fixture_free(&fixture);
-		space_fixture_init(
-			&fixture,
-			&(struct pt_cpu){ window->levels, 3, PTE_MAX_PHYS_BITS, true, PT_PAT_FULL },
-			TABLES, false);
+		space_fixture_init(&fixture,
+				   &(struct pt_cpu){ .levels = window->levels,
+						     .max_leaf = 3,
+						     .phys_bits = PTE_MAX_PHYS_BITS,
+						     .nx = true,
+						     .pat = PT_PAT_FULL },
+				   TABLES, false);
 		memset(cells, 0, sizeof(cells));
 		return;
 	}

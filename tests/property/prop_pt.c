@@ -254,7 +254,7 @@ static uint64_t random_frame(struct trial *t, uint64_t page)
 static struct pt_attr random_attr(struct trial *t)
 {
 	static const uint64_t caches[] = { PT_WB, PT_WB, PT_WB, PT_UC, PT_WC, PT_WT, PT_WP };
-	uint32_t flags = (uint32_t)below(t, PT_FLAGS_ALL + 1);
+	uint32_t flags = (uint32_t)below(t, PT_SHARED);
 
 	if (below(t, 2))
 		flags &= PT_WRITE | PT_EXEC;
@@ -693,27 +693,32 @@ static void run_trials(struct pt_cpu cpu)
 
 static void tables_agree_with_the_list_on_a_full_processor(void)
 {
-	run_trials((struct pt_cpu){ 4, 3, 46, true, PT_PAT_FULL });
+	run_trials((struct pt_cpu){
+		.levels = 4, .max_leaf = 3, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL });
 }
 
 static void tables_agree_with_the_list_with_five_levels(void)
 {
-	run_trials((struct pt_cpu){ 5, 3, 52, true, PT_PAT_FULL });
+	run_trials((struct pt_cpu){
+		.levels = 5, .max_leaf = 3, .phys_bits = 52, .nx = true, .pat = PT_PAT_FULL });
 }
 
 static void tables_agree_with_the_list_without_1_gib_leaves(void)
 {
-	run_trials((struct pt_cpu){ 4, 2, 46, true, PT_PAT_FULL });
+	run_trials((struct pt_cpu){
+		.levels = 4, .max_leaf = 2, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL });
 }
 
 static void tables_agree_with_the_list_with_small_pages_only(void)
 {
-	run_trials((struct pt_cpu){ 5, 1, 46, true, PT_PAT_FULL });
+	run_trials((struct pt_cpu){
+		.levels = 5, .max_leaf = 1, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL });
 }
 
 static void tables_agree_with_the_list_without_nx(void)
 {
-	run_trials((struct pt_cpu){ 4, 3, 46, false, PT_PAT_FULL });
+	run_trials((struct pt_cpu){
+		.levels = 4, .max_leaf = 3, .phys_bits = 46, .nx = false, .pat = PT_PAT_FULL });
 }
 
 /* Disjoint mappings in order, some of them neighbours. */
@@ -770,8 +775,11 @@ static void run_list(const struct pt_cpu *cpu, uint64_t list_seed)
 static void a_plan_for_a_list_takes_what_mapping_it_takes(void)
 {
 	for (uint64_t i = 0; i < rounds && check_failures == 0; i++) {
-		struct pt_cpu cpu = { (uint8_t)(4 + i % 2), (uint8_t)(1 + i % 3), 46, true,
-				      PT_PAT_FULL };
+		struct pt_cpu cpu = { .levels = (uint8_t)(4 + i % 2),
+				      .max_leaf = (uint8_t)(1 + i % 3),
+				      .phys_bits = 46,
+				      .nx = true,
+				      .pat = PT_PAT_FULL };
 
 		run_list(&cpu, check_random(&seed));
 	}

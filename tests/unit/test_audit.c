@@ -47,7 +47,9 @@ static void build_plain(struct machine *m)
 static void build_old_and_deep(struct machine *m)
 {
 	machine_init_plain(m);
-	m->request.cpu = (struct pt_cpu){ 5, 2, 40, false, PT_PAT_FULL };
+	m->request.cpu = (struct pt_cpu){
+		.levels = 5, .max_leaf = 2, .phys_bits = 40, .nx = false, .pat = PT_PAT_FULL
+	};
 	build(m);
 }
 

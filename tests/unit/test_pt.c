@@ -56,17 +56,39 @@ static const struct {
 	struct pt_cpu cpu;
 	enum pt_status status;
 } CPU_ROWS[] = {
-	{ "four levels", { 4, 3, 46, true, PT_PAT_FULL }, PT_OK },
-	{ "five levels", { 5, 3, 52, true, PT_PAT_FULL }, PT_OK },
-	{ "small pages only", { 4, 1, 46, true, PT_PAT_FULL }, PT_OK },
-	{ "no large leaves above 2 MiB, no NX", { 4, 2, 40, false, PT_PAT_RESET }, PT_OK },
-	{ "three levels", { 3, 3, 46, true, PT_PAT_FULL }, PT_ERR_LEVEL },
-	{ "no levels", { 0, 1, 46, true, PT_PAT_FULL }, PT_ERR_LEVEL },
-	{ "six levels", { 6, 3, 46, true, PT_PAT_FULL }, PT_ERR_LEVEL },
-	{ "leaves of level 4", { 4, 4, 46, true, PT_PAT_FULL }, PT_ERR_LEVEL },
-	{ "leaves of level 0", { 4, 0, 46, true, PT_PAT_FULL }, PT_ERR_LEVEL },
-	{ "53 bits of physical address", { 4, 3, 53, true, PT_PAT_FULL }, PT_ERR_LEVEL },
-	{ "no physical address", { 4, 3, 0, true, PT_PAT_FULL }, PT_ERR_LEVEL },
+	{ "four levels",
+	  { .levels = 4, .max_leaf = 3, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL },
+	  PT_OK },
+	{ "five levels",
+	  { .levels = 5, .max_leaf = 3, .phys_bits = 52, .nx = true, .pat = PT_PAT_FULL },
+	  PT_OK },
+	{ "small pages only",
+	  { .levels = 4, .max_leaf = 1, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL },
+	  PT_OK },
+	{ "no large leaves above 2 MiB, no NX",
+	  { .levels = 4, .max_leaf = 2, .phys_bits = 40, .nx = false, .pat = PT_PAT_RESET },
+	  PT_OK },
+	{ "three levels",
+	  { .levels = 3, .max_leaf = 3, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL },
+	  PT_ERR_LEVEL },
+	{ "no levels",
+	  { .levels = 0, .max_leaf = 1, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL },
+	  PT_ERR_LEVEL },
+	{ "six levels",
+	  { .levels = 6, .max_leaf = 3, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL },
+	  PT_ERR_LEVEL },
+	{ "leaves of level 4",
+	  { .levels = 4, .max_leaf = 4, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL },
+	  PT_ERR_LEVEL },
+	{ "leaves of level 0",
+	  { .levels = 4, .max_leaf = 0, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL },
+	  PT_ERR_LEVEL },
+	{ "53 bits of physical address",
+	  { .levels = 4, .max_leaf = 3, .phys_bits = 53, .nx = true, .pat = PT_PAT_FULL },
+	  PT_ERR_LEVEL },
+	{ "no physical address",
+	  { .levels = 4, .max_leaf = 3, .phys_bits = 0, .nx = true, .pat = PT_PAT_FULL },
+	  PT_ERR_LEVEL },
 };
 
 static void init_takes_one_clear_table_or_refuses_the_processor(void)
@@ -469,7 +491,7 @@ static void map_fits_between_its_neighbours(void)
 /* A page of every flag, seen by the processor and by the core. */
 static void map_writes_the_flags_that_were_asked_for(void)
 {
-	for (uint32_t flags = 0; flags <= PT_FLAGS_ALL; flags++) {
+	for (uint32_t flags = 0; flags < PT_SHARED; flags++) {
 		struct pt_mapping m = { virt(MIB), phys(MIB), 1, { flags, PT_WB } };
 		struct sdm_translation t;
 		struct space_fixture f;
@@ -717,7 +739,9 @@ static void a_plan_for_a_list_names_the_mapping_at_fault(void)
 /* The direct map of 64 TiB of small pages would be walked for minutes if it were not counted. */
 static void a_plan_costs_as_much_as_its_list_is_long(void)
 {
-	struct pt_cpu cpu = { 5, 1, 52, true, PT_PAT_FULL };
+	struct pt_cpu cpu = {
+		.levels = 5, .max_leaf = 1, .phys_bits = 52, .nx = true, .pat = PT_PAT_FULL
+	};
 	struct pt_mapping all = { virt(0xff00000000000000), phys(0), UINT64_C(1) << 40, RW };
 	struct pt_plan plan = { 0 };
 	size_t index;

@@ -187,7 +187,7 @@ struct observer {
 	uint64_t lookups, broken;
 };
 
-static void *observe(void *ctx, phys_addr table)
+static void *observe(void *ctx, phys_addr table, virt_addr va, unsigned level)
 {
 	struct observer *o = ctx;
 	const struct space_fixture *f = o->fixture;
@@ -201,7 +201,7 @@ static void *observe(void *ctx, phys_addr table)
 		o->broken += t.reserved || (t.present && t.pa != probes[i]);
 		o->broken += o->complete && !t.present && i != 2;
 	}
-	return o->arena.table(o->arena.ctx, table);
+	return o->arena.table(o->arena.ctx, table, va, level);
 }
 
 static void defect_17_a_table_is_complete_before_it_is_linked(void)
@@ -722,7 +722,7 @@ static void protect_keeps_accessed_dirty_and_software_bits(void)
 		{ "both may be set in advance", 0, PT_ACCESSED | PT_DIRTY, PT_ACCESSED | PT_DIRTY },
 		{ "both of either origin", 0x20, PT_DIRTY | PT_WRITE,
 		  PT_ACCESSED | PT_DIRTY | PT_WRITE },
-		{ "bits 9 to 11 stay", 0xe00, PT_USER, PT_USER },
+		{ "bits 10 and 11 stay", 0xc00, PT_USER, PT_USER | PT_SOFT1 | PT_SOFT2 },
 		{ "bits 59 to 62 stay", UINT64_C(0x7800000000000000), 0, 0 },
 	};
 

@@ -87,7 +87,7 @@ static void hold_entry(struct space_fixture *f, enum held held, unsigned level)
 	if (held == HELD_SOFT)
 		*entry = 0xabc00;
 	else if (held == HELD_USED)
-		*entry |= UINT64_C(0x0010000000000e60); /* 52, 11..9, D, A */
+		*entry |= UINT64_C(0x0010000000000c60); /* 52, 11, 10, D, A */
 	else if (held == HELD_NOTHING)
 		*entry = 0;
 }
@@ -502,7 +502,7 @@ static void keep_compares_address_rights_and_cache_type_and_nothing_else(void)
 		{ "dirty", { PT_WRITE, PT_WB }, { PT_WRITE, PT_WB }, 0x40, 0, true },
 		{ "accessed wanted", { 0, PT_WB }, { PT_ACCESSED, PT_WB }, 0, 0, true },
 		{ "dirty wanted", { 0, PT_WB }, { PT_DIRTY, PT_WB }, 0, 0, true },
-		{ "software bits 11..9", { 0, PT_WB }, { 0, PT_WB }, 0xe00, 0, true },
+		{ "software bits 11 and 10", { 0, PT_WB }, { 0, PT_WB }, 0xc00, 0, true },
 		{ "software bits 58..52 and key",
 		  { 0, PT_WB },
 		  { 0, PT_WB },

@@ -225,15 +225,16 @@ static void defect_10_a_page_is_protected_and_stays_the_page_that_it_was(void)
 		scene_init(&f, scene_cpu());
 		scene_map(&f, m);
 		entry = scene_entry(&f, 8 * GIB, level);
-		*entry |= UINT64_C(0x0010000000000e60);
+		*entry |= UINT64_C(0x0010000000000c60);
 		taken = space_taken(&f.arena);
 		CHECK_STATUS(pt_page_protect(&f.space, m.va, level, attr, &f.flush), PT_OK,
 			     space_text, "protect");
 		CHECK_STATUS(pt_page(&f.space, m.va, level, &leaf), PT_OK, space_text, "page");
-		CHECK_EQ(leaf.own, attr.flags | PT_ACCESSED | PT_DIRTY, "flags");
+		CHECK_EQ(leaf.own, attr.flags | PT_ACCESSED | PT_DIRTY | PT_SOFT1 | PT_SOFT2,
+			 "flags");
 		CHECK_EQ(leaf.attr.cache, PT_WP, "cache type");
 		CHECK_EQ(leaf.pa.raw, 16 * GIB, "address");
-		CHECK_EQ(*entry & UINT64_C(0x0010000000000e00), UINT64_C(0x0010000000000e00),
+		CHECK_EQ(*entry & UINT64_C(0x0010000000000c00), UINT64_C(0x0010000000000c00),
 			 "software bits");
 		CHECK_EQ(f.flush.pages, level_pages(level), "flush");
 		CHECK_EQ(space_taken(&f.arena), taken, "no table");
