@@ -63,7 +63,8 @@
 	X(PT_ERR_FOREIGN, "the range is not this space's to change")                  \
 	X(PT_ERR_BUSY, "another cursor is at work in the range")                      \
 	X(PT_ERR_END, "the cursor has come to the end of its range")                  \
-	X(PT_ERR_COW, "the page is not one to be copied on write")
+	X(PT_ERR_COW, "the page is not one to be copied on write")                    \
+	X(PT_ERR_OWNER, "the space that shows a shared table first is not there")
 
 enum pt_status {
 #define X(code, text) code,
@@ -250,6 +251,8 @@ struct pt_space {
 	uint16_t root_first, root_last; /* entries of the root that are this space's to change */
 	bool pins_upper;                /* upper root entries stay: others have copies of them */
 	uint64_t generation;            /* of what links lead to */
+	uint32_t processors;            /* that have loaded the root */
+	bool doomed;                    /* to be destroyed by the last of them */
 	struct pt_cursor *cursors;      /* at work */
 	struct pt_hot {                 /* where the last page was mapped, and as what */
 		pte_t *entries;
@@ -345,13 +348,13 @@ size_t pt_destroy(struct pt_space *space);
 
 /* What a call would do, or the place where it was refused. */
 struct pt_plan {
-	uint64_t tables;                        /* to be taken, but for lists of released leaves */
-	uint64_t moved;                         /* of these: copies of tables held elsewhere */
-	uint64_t retired;                       /* sub-trees that will be unlinked */
-	uint64_t logged;                        /* single leaves and references to be released */
-	uint64_t leaves[PT_MAX_LEAF_LEVEL + 1]; /* that the range will have by a map or protect,
-						   by level; [0] unused */
-	virt_addr where;                        /* on refusal: first page that does not allow it */
+	uint64_t tables;                    /* to be taken, but for lists of released leaves */
+	uint64_t moved;                     /* of these: copies of tables held elsewhere */
+	uint64_t retired;                   /* sub-trees that will be unlinked */
+	uint64_t logged;                    /* single leaves and references to be released */
+	uint64_t leaves[PT_MAX_LEVELS + 1]; /* that the range will have by a map or protect,
+					       by level; only those of leaves used */
+	virt_addr where;                    /* on refusal: first page that does not allow it */
 };
 
 /* What pt_map() does where something is mapped already. */

@@ -40,7 +40,8 @@ static void map_leaves(struct commit *c, pte_t *entries, size_t count, uint64_t 
 	const struct change *change = c->change;
 	uint64_t pa = va + change->delta;
 
-	acquire_pages(change->space, pa, count * level_pages(level));
+	if (!change->adopts)
+		acquire_pages(change->space, pa, count * level_pages(level));
 	fill_leaves(entries, count, change->bits[level], pa, level);
 }
 
@@ -271,7 +272,8 @@ static void commit_leaf(struct commit *c, pte_t *entry, unsigned level, struct s
 		commit_set_link(c, entry, level, part);
 		return;
 	case ACTION_MAP:
-		acquire_pages(change->space, part.va + change->delta, level_pages(level));
+		if (!change->adopts)
+			acquire_pages(change->space, part.va + change->delta, level_pages(level));
 		now = pte_leaf(change->bits[level], part.va + change->delta, level);
 		break;
 	case ACTION_SET_SOFT:

@@ -230,8 +230,9 @@ struct change {
 	uint64_t delta;      /* map: physical less virtual address, modulo 2^64 */
 	struct pt_attr attr;
 	struct pt_update update;
+	bool adopts; /* map: the one leaf is a link to somebody's table */
 	/* By level; protect: the bits of a leaf that stay, and the others. */
-	pte_t keep[PT_MAX_LEAF_LEVEL + 1], bits[PT_MAX_LEAF_LEVEL + 1];
+	pte_t keep[PT_MAX_LEAF_LEVEL + 1], bits[PT_MAX_LEVELS + 1];
 	/* Update: leaves that are concerned say this there. */
 	pte_t only_mask[PT_MAX_LEAF_LEVEL + 1], only[PT_MAX_LEAF_LEVEL + 1];
 	pte_t *removed; /* unmap, set soft: NULL, or where the last entry taken out goes */
@@ -287,6 +288,10 @@ enum pt_status change_remove(struct change *ret_change, const struct pt_space *s
 /* For the actions on the one entry of `level` that translates `va`. */
 enum pt_status change_entry(struct change *ret_change, const struct pt_space *space, virt_addr va,
 			    unsigned level, enum action action);
+
+/* Puts `link` where the one entry of `level` at va is, if nothing is mapped there. */
+enum pt_status change_adopt(struct change *ret_change, const struct pt_space *space, virt_addr va,
+			    unsigned level, pte_t link);
 
 /* Checks that the entries of the root that `s` covers are the space's own. */
 enum pt_status root_check(const struct pt_space *space, struct slice s);

@@ -226,6 +226,18 @@ enum pt_status change_entry(struct change *ret_change, const struct pt_space *sp
 	return status;
 }
 
+enum pt_status change_adopt(struct change *ret_change, const struct pt_space *space, virt_addr va,
+			    unsigned level, pte_t link)
+{
+	enum pt_status status = change_entry(ret_change, space, va, level, ACTION_MAP);
+
+	/* Mapped like a leaf of this level at physical address 0, which adds no bit. */
+	ret_change->adopts = true;
+	ret_change->delta = 0 - ret_change->slice.va;
+	ret_change->bits[level] = link;
+	return status;
+}
+
 /* ---- arithmetic ---------------------------------------------------------- */
 
 /*
