@@ -254,8 +254,9 @@ struct pt_space {
 	uint32_t processors;            /* that have loaded the root */
 	bool doomed;                    /* to be destroyed by the last of them */
 	struct pt_cursor *cursors;      /* at work */
+	struct pte_window window;       /* in which links lead to tables */
 	struct pt_hot {                 /* where the last page was mapped, and as what */
-		pte_t *entries;
+		pte_t *entries, *link;
 		uint64_t span;
 		struct pt_attr attr;
 		pte_t bits;

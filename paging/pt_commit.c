@@ -45,15 +45,6 @@ static void map_leaves(struct commit *c, pte_t *entries, size_t count, uint64_t 
 	fill_leaves(entries, count, change->bits[level], pa, level);
 }
 
-/* A link to a table with `used` entries in use. */
-static pte_t make_link(const struct pt_space *space, phys_addr table, uint32_t rights,
-		       unsigned level, unsigned used)
-{
-	pte_t link = pte_link(&space->cpu, table, rights, level);
-
-	return space->counted ? pte_set_count(link, used + 1) : link;
-}
-
 /*
  * Builds a table of `level` that maps `s` and nothing else, complete, every
  * entry written once, and returns the link to it. Depth is bounded by `level`.
@@ -189,20 +180,6 @@ static void widen_link(struct commit *c, pte_t *entry, unsigned level)
 		pte_store(entry, pte_relink(cpu, link, rights | change->links, level));
 }
 
-/* Keeps the number of entries in use below a link, if it is known; returns it, plus one. */
-static unsigned count_link(const struct pt_space *space, pte_t *entry, int delta)
-{
-	pte_t link = pte_load(entry);
-	unsigned count = space->counted ? pte_count(link) : 0;
-
-	if (count == 0)
-		return 0;
-	count = (unsigned)((int)count + delta);
-	if (delta != 0)
-		pte_store(entry, pte_set_count(link, count));
-	return count;
-}
-
 static void commit_descend(struct commit *c, pte_t *entry, unsigned level, struct slice part)
 {
 	const struct change *change = c->change;
@@ -331,17 +308,36 @@ static void commit_entry(struct commit *c, pte_t *entry, unsigned level, struct 
 	}
 }
 
+/* Rewrites entries that are leaves all; nobody else writes to them. Unrolled as fill_leaves(). */
+static void restate_leaves(pte_t *entries, unsigned count, pte_t keep, pte_t bits)
+{
+	for (; count >= 4; count -= 4, entries += 4) {
+		pte_store(&entries[0], (entries[0] & keep) | bits);
+		pte_store(&entries[1], (entries[1] & keep) | bits);
+		pte_store(&entries[2], (entries[2] & keep) | bits);
+		pte_store(&entries[3], (entries[3] & keep) | bits);
+	}
+	for (; count > 0; count--, entries++)
+		pte_store(entries, (*entries & keep) | bits);
+}
+
 /* Rewrites the leaves of a table of pages; the rest stays. */
 static void protect_pages(struct commit *c, pte_t *entries, unsigned count, struct slice s)
 {
 	const struct change *change = c->change;
 	const struct pt_space *space = change->space;
-	pte_t keep = change->keep[1], bits = change->bits[1];
-	pte_t seen = 0; /* any bit that any leaf had: enough to know whether one was global */
+	struct page_bits together = page_bits(entries, count);
+	pte_t seen = together.any; /* enough to know whether one was global */
 
-	for (unsigned i = 0; i < count; i++) {
-		if (change_concerns(change, pte_load(&entries[i]), 1))
-			seen |= pte_alter(space, &entries[i], keep, bits);
+	if (!space->live && change_concerns_all(change, together)) {
+		restate_leaves(entries, count, change->keep[1], change->bits[1]);
+	} else {
+		seen = 0;
+		for (unsigned i = 0; i < count; i++) {
+			if (change_concerns(change, pte_load(&entries[i]), 1))
+				seen |= pte_alter(space, &entries[i], change->keep[1],
+						  change->bits[1]);
+		}
 	}
 	if (seen != 0)
 		flush_add(c->flush, s, pte_attr(&space->cpu, seen, 1).flags & PT_GLOBAL);
@@ -355,6 +351,8 @@ static int commit_table(struct commit *c, pte_t *table, unsigned level, struct s
 {
 	const struct change *change = c->change;
 	unsigned first = level_index(s.va, level), last = level_index(s.last, level);
+	/* Where nothing is allowed to be, the plan has found nothing. */
+	bool is_free = level == 1 && change->action == ACTION_MAP && change->conflict == PT_REFUSE;
 	int delta = 0;
 
 	if (level == 1 && change->action == ACTION_PROTECT) {
@@ -362,7 +360,7 @@ static int commit_table(struct commit *c, pte_t *table, unsigned level, struct s
 		return 0;
 	}
 	for (unsigned i = first; i <= last; i++) {
-		unsigned fresh = fresh_leaves(change, &table[i], level, s);
+		unsigned fresh = is_free ? last - i + 1 : fresh_leaves(change, &table[i], level, s);
 		struct slice part = slice_in_entry(s, level);
 
 		if (fresh > 0) {
@@ -422,13 +420,32 @@ enum pt_status change_carry_out(struct pt_space *space, const struct change *cha
 	return PT_OK;
 }
 
-enum pt_status pt_map(struct pt_space *space, const struct pt_mapping *m,
-		      const struct pt_options *options, struct pt_flush *flush)
+/* True if the options, which pt_map() accepts, ask for nothing that one page could notice. */
+static bool is_simple(const struct pt_mapping *m, const struct pt_options *options)
+{
+	if (m->pages != 1)
+		return false;
+	return !options || (options->conflict == PT_REFUSE && !options->set_links &&
+			    !options->exact && options->max_leaf <= PT_MAX_LEAF_LEVEL);
+}
+
+static enum pt_status map_pages(struct pt_space *space, const struct pt_mapping *m,
+				const struct pt_options *options, struct pt_flush *flush)
 {
 	struct change change;
 	enum pt_status status = change_map(&change, space, m, options);
 
-	return status == PT_OK ? change_carry_out(space, &change, flush) : status;
+	if (status != PT_OK || (is_simple(m, options) && single_map(space, &change)))
+		return status;
+	return change_carry_out(space, &change, flush);
+}
+
+enum pt_status pt_map(struct pt_space *space, const struct pt_mapping *m,
+		      const struct pt_options *options, struct pt_flush *flush)
+{
+	if (is_simple(m, options) && single_map_again(space, m))
+		return PT_OK;
+	return map_pages(space, m, options, flush);
 }
 
 enum pt_status pt_protect(struct pt_space *space, struct pt_range range, struct pt_attr attr,
@@ -454,7 +471,9 @@ enum pt_status pt_unmap(struct pt_space *space, struct pt_range range, struct pt
 	struct change change;
 	enum pt_status status = change_remove(&change, space, range, ACTION_UNMAP);
 
-	return status == PT_OK ? change_carry_out(space, &change, flush) : status;
+	if (status != PT_OK || (range.pages == 1 && single_unmap(space, range.va.raw, flush)))
+		return status;
+	return change_carry_out(space, &change, flush);
 }
 
 enum pt_status pt_clean(struct pt_space *space, struct pt_range range, struct pt_flush *flush)

@@ -200,6 +200,34 @@ static inline void acquire_pages(const struct pt_space *space, uint64_t pa, uint
  */
 void copy_table(const struct pt_space *space, pte_t *to, const pte_t *from, unsigned level);
 
+/* ---- links ------------------------------------------------------------------ */
+
+/* A link of `level` to a table with `used` entries in use. */
+static inline pte_t make_link(const struct pt_space *space, phys_addr table, uint32_t rights,
+			      unsigned level, unsigned used)
+{
+	pte_t link = pte_link(&space->cpu, table, rights, level);
+
+	return space->counted ? pte_set_count(link, used + 1) : link;
+}
+
+/* Keeps the number of entries in use below a link, if it is known; returns it, plus one. */
+static inline unsigned count_link(const struct pt_space *space, pte_t *entry, int delta)
+{
+	pte_t link = pte_load(entry);
+	unsigned count = space->counted ? pte_count(link) : 0;
+
+	if (count == 0)
+		return 0;
+	count = (unsigned)((int)count + delta);
+	if (delta != 0)
+		pte_store(entry, pte_set_count(link, count));
+	return count;
+}
+
+/* What links can withhold. */
+#define LINK_RIGHTS ((uint32_t)(PT_WRITE | PT_USER | PT_EXEC))
+
 /* ---- one change, decided (pt_plan.c), and carried out (pt_commit.c) ------- */
 
 enum action {
@@ -210,9 +238,6 @@ enum action {
 	ACTION_SET_LINK, /* one link, of leaf_level */
 	ACTION_SET_SOFT, /* one entry, of leaf_level */
 };
-
-/* What links can withhold. */
-#define LINK_RIGHTS ((uint32_t)(PT_WRITE | PT_USER | PT_EXEC))
 
 /* A call of the user's, checked and encoded. */
 struct change {
@@ -230,12 +255,14 @@ struct change {
 	uint64_t delta;      /* map: physical less virtual address, modulo 2^64 */
 	struct pt_attr attr;
 	struct pt_update update;
-	bool adopts; /* map: the one leaf is a link to somebody's table */
-	/* By level; protect: the bits of a leaf that stay, and the others. */
-	pte_t keep[PT_MAX_LEAF_LEVEL + 1], bits[PT_MAX_LEVELS + 1];
-	/* Update: leaves that are concerned say this there. */
-	pte_t only_mask[PT_MAX_LEAF_LEVEL + 1], only[PT_MAX_LEAF_LEVEL + 1];
+	bool adopts;    /* map: the one leaf is a link to somebody's table */
 	pte_t *removed; /* unmap, set soft: NULL, or where the last entry taken out goes */
+
+	/* By level, each only as far as the action uses it. */
+	pte_t bits[PT_MAX_LEVELS + 1];          /* of a new leaf, or what a protection says anew */
+	pte_t keep[PT_MAX_LEAF_LEVEL + 1];      /* protect: bits of a leaf that stay */
+	pte_t only_mask[PT_MAX_LEAF_LEVEL + 1]; /* protect: leaves that are concerned */
+	pte_t only[PT_MAX_LEAF_LEVEL + 1];      /* say this there */
 };
 
 /* True if the change leaves no empty table behind. */
@@ -252,6 +279,35 @@ static inline bool change_concerns(const struct change *change, pte_t entry, uns
 	/* What is a leaf where there can be none is refused later. */
 	return level > PT_MAX_LEAF_LEVEL ||
 	       (entry & change->only_mask[level]) == change->only[level];
+}
+
+/* All entries of a part of a table of pages, put together bit by bit. */
+struct page_bits {
+	pte_t any, all;
+};
+
+static inline struct page_bits page_bits(const pte_t *entries, unsigned count)
+{
+	struct page_bits bits = { 0, ~(pte_t)0 };
+
+	for (; count >= 4; count -= 4, entries += 4) {
+		bits.any |= entries[0] | entries[1] | entries[2] | entries[3];
+		bits.all &= entries[0] & entries[1] & entries[2] & entries[3];
+	}
+	for (; count > 0; count--, entries++) {
+		bits.any |= *entries;
+		bits.all &= *entries;
+	}
+	return bits;
+}
+
+/*
+ * True if a protection rewrites all of these entries. What makes a leaf of
+ * level 1 is a bit that is set.
+ */
+static inline bool change_concerns_all(const struct change *change, struct page_bits bits)
+{
+	return change->only_mask[1] == 0 && pte_kind(bits.all, 1) == PTE_LEAF;
 }
 
 /* What one entry needs. Decided once, for counting and for doing alike. */
@@ -314,6 +370,15 @@ struct effect change_preview(const struct change *change, pte_t link, unsigned l
 /* Plan, reserve, commit. `space` is the change's. */
 enum pt_status change_carry_out(struct pt_space *space, const struct change *change,
 				struct pt_flush *flush);
+
+/* ---- the short way for one page (pt_single.c); false: nothing was done ------- */
+
+/* As the last page, next to it. */
+bool single_map_again(struct pt_space *space, const struct pt_mapping *m);
+/* `change` is pt_map()'s, checked, for one page and without options. */
+bool single_map(struct pt_space *space, const struct change *change);
+/* `va` is one that change_remove() has accepted. */
+bool single_unmap(struct pt_space *space, uint64_t va, struct pt_flush *flush);
 
 /* An entry at `va`, when the links above leave `rights`. */
 struct pt_entry entry_of(const struct pt_space *space, pte_t e, unsigned level, uint64_t va,

@@ -82,6 +82,12 @@ static enum pt_status exact_check(const struct change *change, const struct pt_m
 	return fits_exactly ? PT_OK : PT_ERR_UNALIGNED;
 }
 
+/* The arrays are filled as far as they are used. */
+static void change_clear(struct change *change)
+{
+	__builtin_memset(change, 0, offsetof(struct change, bits));
+}
+
 /* All of pt_map() that depends on the processor and the request alone. */
 static enum pt_status mapping_check(struct change *change, const struct pt_cpu *cpu,
 				    const struct pt_mapping *m, const struct pt_options *options,
@@ -98,8 +104,9 @@ static enum pt_status mapping_check(struct change *change, const struct pt_cpu *
 		status = PT_ERR_ATTR;
 	if (status == PT_OK)
 		status = leaf_cap(cpu, options, &cap);
+	change->leaf_level = congruent_level(m->va.raw, m->pa.raw, cap);
 	if (status == PT_OK)
-		status = attr_encode(change, cpu, m->attr, cap);
+		status = attr_encode(change, cpu, m->attr, change->leaf_level);
 	if (status != PT_OK)
 		return status;
 
@@ -110,7 +117,6 @@ static enum pt_status mapping_check(struct change *change, const struct pt_cpu *
 	change->set_links = options->set_links;
 	change->links = options->set_links ? options->links : LINK_RIGHTS;
 	change->delta = m->pa.raw - m->va.raw;
-	change->leaf_level = congruent_level(m->va.raw, m->pa.raw, cap);
 	return options->exact ? exact_check(change, m, cap) : PT_OK;
 }
 
@@ -130,21 +136,24 @@ enum pt_status root_check(const struct pt_space *space, struct slice s)
 static enum pt_status change_start(struct change *ret_change, const struct pt_space *space,
 				   struct pt_range range, enum action action)
 {
-	struct change change = {
-		.space = space, .action = action, .links = LINK_RIGHTS, .empty = range.pages == 0
-	};
-	enum pt_status status = range_check(&space->cpu, range.va, range.pages, &change.slice);
+	enum pt_status status;
 
-	if (status == PT_OK && !change.empty)
-		status = root_check(space, change.slice);
-	*ret_change = change;
+	change_clear(ret_change);
+	ret_change->space = space;
+	ret_change->action = action;
+	ret_change->links = LINK_RIGHTS;
+	ret_change->empty = range.pages == 0;
+	status = range_check(&space->cpu, range.va, range.pages, &ret_change->slice);
+	if (status == PT_OK && !ret_change->empty)
+		status = root_check(space, ret_change->slice);
 	return status;
 }
 
 enum pt_status change_map(struct change *ret_change, const struct pt_space *space,
 			  const struct pt_mapping *m, const struct pt_options *options)
 {
-	*ret_change = (struct change){ .space = space };
+	change_clear(ret_change);
+	ret_change->space = space;
 
 	enum pt_status status = mapping_check(
 		ret_change, &space->cpu, m, options ? options : &default_options, space->allow_wx);
@@ -177,6 +186,7 @@ enum pt_status change_protect(struct change *ret_change, const struct pt_space *
 	for (unsigned level = 1; level <= PT_MAX_LEAF_LEVEL; level++) {
 		ret_change->keep[level] = ~(pte_flag_mask(cpu, STATED_FLAGS, level) |
 					    pte_cache_mask(level));
+		ret_change->only_mask[level] = ret_change->only[level] = 0;
 	}
 	return status;
 }
@@ -312,7 +322,10 @@ enum pt_status pt_plan_list(const struct pt_cpu *cpu, const struct pt_mapping *l
 	uint64_t last = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		struct change change = { 0 };
+		struct change change;
+
+		change_clear(&change);
+
 		enum pt_status status = mapping_check(&change, cpu, &list[i], &default_options,
 						      false);
 
@@ -461,8 +474,14 @@ unsigned fresh_leaves(const struct change *change, const pte_t *entries, unsigne
 	    !is_aligned(s.va, level_size(level)))
 		return 0;
 
-	uint64_t whole = slice_pages(s) / level_pages(level);
+	uint64_t rest = PTE_COUNT - level_index(s.va, level);
+	uint64_t whole = slice_pages(s) >> (level_shift(level) - PTE_PAGE_SHIFT);
 
+	whole = whole < rest ? whole : rest;
+	/* Zero is absent in every layout. */
+	while (count + 4 <= whole &&
+	       (entries[count] | entries[count + 1] | entries[count + 2] | entries[count + 3]) == 0)
+		count += 4;
 	while (count < whole && pte_kind(entries[count], level) == PTE_ABSENT)
 		count++;
 	return count;
@@ -787,8 +806,15 @@ struct pages {
 static enum pt_status plan_protect_pages(struct planner *p, const struct pages *pages)
 {
 	const struct change *change = p->change;
+	struct page_bits together = page_bits(pages->entries, pages->count);
 	uint64_t leaves = 0;
 
+	/* Reserved bits are so each by itself: what none has is in none. */
+	if (change_concerns_all(change, together) && !change->mixes &&
+	    pte_is_valid(&change->space->cpu, together.any, 1)) {
+		p->plan->leaves[1] += pages->count;
+		return PT_OK;
+	}
 	for (unsigned i = 0; i < pages->count; i++) {
 		pte_t e = pte_load(&pages->entries[i]);
 		enum pt_status status;

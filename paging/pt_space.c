@@ -52,7 +52,11 @@ static bool cpu_is_possible(const struct pt_cpu *cpu)
 static struct pt_space space_at(const struct pt_cpu *cpu, const struct pt_mem *mem, phys_addr root)
 {
 	return (struct pt_space){
-		.cpu = *cpu, .mem = *mem, .root = root, .root_last = PTE_COUNT - 1
+		.cpu = *cpu,
+		.mem = *mem,
+		.root = root,
+		.root_last = PTE_COUNT - 1,
+		.window = pte_window(cpu, mem->first, mem->last),
 	};
 }
 

@@ -46,28 +46,71 @@ enum pt_status pt_query(const struct pt_space *space, virt_addr va, struct pt_le
 	return PT_ERR_CORRUPT;
 }
 
+/* The same, for tables that are called for one by one. */
+__attribute__((noinline)) static enum pt_status translate_slowly(const struct pt_space *space,
+								 virt_addr va, phys_addr *ret_pa)
+{
+	struct pt_leaf leaf;
+	enum pt_status status = pt_query(space, va, &leaf);
+
+	if (status == PT_OK)
+		*ret_pa = phys(leaf.pa.raw + (va.raw - leaf.va.raw));
+	return status;
+}
+
+/* What an entry translates to that leads to no further table. */
+__attribute__((noinline)) static enum pt_status translate_leaf(const struct pt_space *space,
+							       pte_t e, unsigned level,
+							       virt_addr va, phys_addr *ret_pa)
+{
+	switch (pte_kind(e, level)) {
+	case PTE_ABSENT:
+	case PTE_SOFT:
+		return PT_ERR_NOT_MAPPED;
+	case PTE_TABLE:
+		return PT_ERR_CORRUPT;
+	case PTE_LEAF:
+		break;
+	}
+	if (!pte_is_valid(&space->cpu, e, level))
+		return PT_ERR_CORRUPT;
+	*ret_pa = phys(pte_leaf_addr(&space->cpu, e, level).raw |
+		       (va.raw & (level_size(level) - 1)));
+	return PT_OK;
+}
+
+/* The entry of a table in the window that translates va, as it is now. */
+static inline pte_t entry_in(const char *window, uint64_t offset, uint64_t va, unsigned level)
+{
+	const pte_t *table = (const pte_t *)(const void *)(window + offset);
+
+	return pte_load(&table[level_index(va, level)]);
+}
+
 enum pt_status pt_translate(const struct pt_space *space, virt_addr va, phys_addr *ret_pa)
 {
-	const pte_t *table = root_table(space);
-	unsigned level = space->cpu.levels;
+	const struct pte_window window = space->window;
+	uint64_t offset = root_addr(space).raw - space->mem.first.raw;
+	pte_t e = 0;
 
+	if (space->mem.table)
+		return translate_slowly(space, va, ret_pa);
 	if (!is_canonical(&space->cpu, va.raw))
 		return PT_ERR_RANGE;
-	for (; table && level > 0; level--) {
-		pte_t e = pte_load(&table[level_index(va.raw, level)]);
-		enum pte_kind kind = pte_kind(e, level);
-
-		if (kind == PTE_TABLE) {
-			table = table_below(space, e, level, va.raw);
+	if (offset > space->mem.last.raw - space->mem.first.raw)
+		return PT_ERR_CORRUPT;
+		/* Unrolled, each level knows its shifts. */
+#pragma GCC unroll 5
+	for (unsigned level = PT_MAX_LEVELS; level > 0; level--) {
+		if (level > PT_MIN_LEVELS && level > space->cpu.levels)
 			continue;
+		e = entry_in(space->mem.window, offset, va.raw, level);
+		if (level == 1 && pte_follow_page(&window, e, ret_pa)) {
+			ret_pa->raw |= va.raw & (PT_PAGE_SIZE - 1);
+			return PT_OK;
 		}
-		if (kind != PTE_LEAF)
-			return PT_ERR_NOT_MAPPED;
-		if (!pte_is_valid(&space->cpu, e, level))
-			return PT_ERR_CORRUPT;
-		*ret_pa = phys(pte_leaf_addr(&space->cpu, e, level).raw |
-			       (va.raw & (level_size(level) - 1)));
-		return PT_OK;
+		if (level == 1 || !pte_follow(&window, e, level, &offset))
+			return translate_leaf(space, e, level, va, ret_pa);
 	}
 	return PT_ERR_CORRUPT;
 }

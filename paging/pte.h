@@ -61,6 +61,46 @@ enum pte_kind { PTE_ABSENT, PTE_TABLE, PTE_LEAF, PTE_SOFT };
 #define PT_PAGE_SIZE (UINT64_C(1) << PTE_PAGE_SHIFT)
 #define PTE_COUNT    (1u << PTE_INDEX_BITS)
 
+/*
+ * Links and pages that can be followed without a second look, the links to tables
+ * from `first` to `last`. A layout whose entries allow for a shorter check than this one defines
+ * the three itself (PTE_HAS_WINDOW). The result is written in any case.
+ */
+#ifndef PTE_HAS_WINDOW
+struct pte_window {
+	const struct pt_cpu *cpu;
+	uint64_t first, last;
+};
+
+static inline struct pte_window pte_window(const struct pt_cpu *cpu, phys_addr first,
+					   phys_addr last)
+{
+	return (struct pte_window){ cpu, first.raw, last.raw };
+}
+
+/* False if `e` is no link, not a sound one, or leads elsewhere; else how far from `first`. */
+static inline bool pte_follow(const struct pte_window *window, pte_t e, unsigned level,
+			      uint64_t *ret_offset)
+{
+	if (pte_kind(e, level) != PTE_TABLE || !pte_is_valid(window->cpu, e, level))
+		return false;
+
+	uint64_t table = pte_table_addr(window->cpu, e, level).raw;
+
+	*ret_offset = table - window->first;
+	return table >= window->first && table <= window->last;
+}
+
+/* False if `e` is no page, or not a sound one; else where the page is. */
+static inline bool pte_follow_page(const struct pte_window *window, pte_t e, phys_addr *ret_pa)
+{
+	if (pte_kind(e, 1) != PTE_LEAF || !pte_is_valid(window->cpu, e, 1))
+		return false;
+	*ret_pa = pte_leaf_addr(window->cpu, e, 1);
+	return true;
+}
+#endif
+
 /* Bits of address below an entry of this level: 12, 21, 30, 39, 48 on x86-64. */
 static inline unsigned level_shift(unsigned level)
 {

@@ -77,14 +77,19 @@ static inline enum pte_kind pte_kind(pte_t e, unsigned level)
 	return level == 1 || (e & PTE_PS) ? PTE_LEAF : PTE_TABLE;
 }
 
-/* Reserved: address bits above the physical width, XD without NX, the gap below
-   the address of a large leaf, and bit 7 where there is no such leaf. */
+/* Reserved in every entry: address bits above the physical width, XD without NX. */
+static inline pte_t pte_reserved(const struct pt_cpu *cpu)
+{
+	return (PTE_ADDR & ~((UINT64_C(1) << cpu->phys_bits) - 1) & ~pte_crypt(cpu)) |
+	       (cpu->nx ? 0 : PTE_XD);
+}
+
+/* Reserved besides: the gap below the address of a large leaf, and bit 7 where
+   there is no such leaf. */
 static inline bool pte_is_valid(const struct pt_cpu *cpu, pte_t e, unsigned level)
 {
-	uint64_t reserved = PTE_ADDR & ~((UINT64_C(1) << cpu->phys_bits) - 1) & ~pte_crypt(cpu);
+	pte_t reserved = pte_reserved(cpu);
 
-	if (!cpu->nx)
-		reserved |= PTE_XD;
 	if (level > 1 && (e & PTE_PS)) {
 		if (level > cpu->max_leaf)
 			return false;
@@ -251,6 +256,45 @@ static inline pte_t pte_set_count(pte_t link, unsigned count)
 static inline unsigned pte_count(pte_t link)
 {
 	return (unsigned)((link & PTE_COUNT_MASK) >> PTE_COUNT_SHIFT);
+}
+
+/*
+ * With the ignored bits taken out, a sound link less P is the address, so one
+ * comparison of the difference, its lower bits rotated to the top, says all.
+ */
+#define PTE_HAS_WINDOW
+
+struct pte_window {
+	uint64_t mask, base, pages; /* of links */
+	uint64_t page_mask, page_addr;
+};
+
+static inline struct pte_window pte_window(const struct pt_cpu *cpu, phys_addr first,
+					   phys_addr last)
+{
+	return (struct pte_window){
+		.mask = PTE_P | PTE_PS | (PTE_ADDR & ~pte_crypt(cpu)) | pte_reserved(cpu),
+		.base = first.raw | PTE_P,
+		.pages = (last.raw - first.raw) >> PTE_PAGE_SHIFT,
+		.page_mask = PTE_P | pte_reserved(cpu),
+		.page_addr = PTE_ADDR & ~pte_crypt(cpu),
+	};
+}
+
+static inline bool pte_follow(const struct pte_window *window, pte_t e, unsigned level,
+			      uint64_t *ret_offset)
+{
+	uint64_t offset = (e & window->mask) - window->base;
+
+	(void)level;
+	*ret_offset = offset;
+	return (offset >> PTE_PAGE_SHIFT | offset << (64 - PTE_PAGE_SHIFT)) <= window->pages;
+}
+
+static inline bool pte_follow_page(const struct pte_window *window, pte_t e, phys_addr *ret_pa)
+{
+	*ret_pa = phys(e & window->page_addr);
+	return (e & window->page_mask) == PTE_P;
 }
 
 #endif

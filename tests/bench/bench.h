@@ -86,7 +86,8 @@ struct bench {
 	size_t batch;           /* spaces that get the list, one after the other */
 	uint64_t *vas;          /* addresses in the order in which they are visited */
 	size_t va_count;
-	uint64_t ops, limit_ops; /* in one timed run */
+	bool counted, live, zeroed; /* of the spaces, and of the allocator's tables */
+	uint64_t ops, limit_ops;    /* in one timed run */
 
 	/* Written by preparations and runs. */
 	struct pt_space spaces[BATCH_MAX];

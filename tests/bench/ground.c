@@ -81,7 +81,7 @@ void ground_reset(struct bench *b)
 	static const struct pt_cpu cpu = {
 		.levels = 4, .max_leaf = 3, .phys_bits = 52, .nx = true, .pat = PT_PAT_FULL
 	};
-	struct pt_tables tables = { take, give, b };
+	struct pt_tables tables = { .take = take, .give = give, .ctx = b, .zeroed = b->zeroed };
 	struct pt_mem mem = {
 		.window = b->arena.bytes,
 		.first = phys(SPACE_BASE),
@@ -96,6 +96,8 @@ void ground_reset(struct bench *b)
 
 		if (status != PT_OK)
 			bench_die("pt_init", pt_strerror(status));
+		b->spaces[i].counted = b->counted;
+		b->spaces[i].live = b->live;
 	}
 }
 
