@@ -21,7 +21,7 @@ static enum pt_status audit_leaf(struct auditor *a, const struct pt_leaf *leaf)
 }
 
 /* The walk has been to the table, so it can be reached. */
-static bool is_empty_table(const struct auditor *a, const struct pt_entry *link)
+static bool audit_is_empty(const struct auditor *a, const struct pt_entry *link)
 {
 	const pte_t *table = table_at(&a->space->mem, link->at.pa);
 
@@ -34,7 +34,7 @@ static enum pt_status audit_table(struct auditor *a, const struct pt_entry *link
 		return PT_ERR_BUDGET;
 	a->met[a->count++] = link->at.pa;
 	a->audit->tables++;
-	a->audit->empty_tables += is_empty_table(a, link);
+	a->audit->empty_tables += audit_is_empty(a, link);
 	return PT_OK;
 }
 
@@ -72,7 +72,7 @@ static enum pt_status audit_half(struct auditor *a, struct pt_range half)
 }
 
 /* Moves met[root] down to where both below it are smaller (heapsort). */
-static void sift_down(phys_addr *met, size_t root, size_t count)
+static void audit_sift_down(phys_addr *met, size_t root, size_t count)
 {
 	for (;;) {
 		size_t child = 2 * root + 1;
@@ -92,23 +92,23 @@ static void sift_down(phys_addr *met, size_t root, size_t count)
 	}
 }
 
-static void sort_met(phys_addr *met, size_t count)
+static void audit_sort(phys_addr *met, size_t count)
 {
 	for (size_t i = count / 2; i-- > 0;)
-		sift_down(met, i, count);
+		audit_sift_down(met, i, count);
 	for (size_t end = count; end-- > 1;) {
 		phys_addr swap = met[0];
 
 		met[0] = met[end];
 		met[end] = swap;
-		sift_down(met, 0, end);
+		audit_sift_down(met, 0, end);
 	}
 }
 
 /* The first address met twice, or false. */
-static bool find_shared(struct auditor *a, phys_addr *ret_table)
+static bool audit_find_shared(struct auditor *a, phys_addr *ret_table)
 {
-	sort_met(a->met, a->count);
+	audit_sort(a->met, a->count);
 	for (size_t i = 1; i < a->count; i++) {
 		if (a->met[i].raw == a->met[i - 1].raw) {
 			*ret_table = a->met[i];
@@ -134,7 +134,7 @@ enum pt_status pt_audit(const struct pt_space *space, phys_addr *scratch, size_t
 	if (status == PT_OK)
 		status = audit_half(&a, pt_upper_half(&space->cpu));
 	/* A cycle exhausts the budget, and shows itself as a table met twice. */
-	if ((status == PT_OK || status == PT_ERR_BUDGET) && find_shared(&a, &shared)) {
+	if ((status == PT_OK || status == PT_ERR_BUDGET) && audit_find_shared(&a, &shared)) {
 		ret_audit->where = virt(shared.raw);
 		return PT_ERR_SHARED;
 	}

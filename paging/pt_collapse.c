@@ -61,20 +61,20 @@ static pte_t summary_entry(const struct pt_space *space, const struct summary *s
 }
 
 /* True if this entry links to a table that the range touches. */
-static bool is_concerned(const struct collapser *c, pte_t entry, unsigned level, uint64_t va)
+static bool collapse_concerns(const struct collapser *c, pte_t entry, unsigned level, uint64_t va)
 {
 	return pte_kind(entry, level) == PTE_TABLE && va <= c->slice.last &&
 	       c->slice.va <= va + (level_size(level) - 1);
 }
 
 /* What an entry of `level` becomes. Depth is bounded by `level`. */
-static enum pt_status plan_entry(struct collapser *c, pte_t entry, unsigned level, uint64_t va,
-				 pte_t *ret_entry)
+static enum pt_status collapse_plan(struct collapser *c, pte_t entry, unsigned level, uint64_t va,
+				    pte_t *ret_entry)
 {
 	struct summary summary = summary_start();
 
 	*ret_entry = entry;
-	if (!is_concerned(c, entry, level, va))
+	if (!collapse_concerns(c, entry, level, va))
 		return PT_OK;
 
 	const pte_t *below = table_below(c->space, entry, level);
@@ -82,8 +82,8 @@ static enum pt_status plan_entry(struct collapser *c, pte_t entry, unsigned leve
 	c->plan->where = virt(va);
 	for (unsigned i = 0; below && i < PTE_COUNT; i++) {
 		pte_t e;
-		enum pt_status status = plan_entry(c, below[i], level - 1,
-						   va + i * level_size(level - 1), &e);
+		enum pt_status status = collapse_plan(c, below[i], level - 1,
+						      va + i * level_size(level - 1), &e);
 
 		if (status != PT_OK)
 			return status;
@@ -99,16 +99,16 @@ static enum pt_status plan_entry(struct collapser *c, pte_t entry, unsigned leve
 }
 
 /* The same again, carried out from below. */
-static void commit_entry(struct collapser *c, pte_t *entry, unsigned level, uint64_t va)
+static void collapse_commit(struct collapser *c, pte_t *entry, unsigned level, uint64_t va)
 {
 	struct summary summary = summary_start();
 	pte_t link = *entry;
 	pte_t *below = table_below(c->space, link, level);
 
-	if (!is_concerned(c, link, level, va))
+	if (!collapse_concerns(c, link, level, va))
 		return;
 	for (unsigned i = 0; below && i < PTE_COUNT; i++) {
-		commit_entry(c, &below[i], level - 1, va + i * level_size(level - 1));
+		collapse_commit(c, &below[i], level - 1, va + i * level_size(level - 1));
 		summary_add(&summary, below[i], i, level - 1);
 	}
 
@@ -123,13 +123,14 @@ static void commit_entry(struct collapser *c, pte_t *entry, unsigned level, uint
 }
 
 /* The entries of the root that the range touches. */
-struct entries {
+struct collapse_entries {
 	pte_t *table;
 	unsigned first, last;
 	uint64_t va; /* of the first */
 };
 
-static enum pt_status start(struct collapser *c, struct pt_range range, struct entries *ret_entries)
+static enum pt_status collapse_start(struct collapser *c, struct pt_range range,
+				     struct collapse_entries *ret_entries)
 {
 	const struct pt_space *space = c->space;
 	unsigned top = space->cpu.levels;
@@ -140,7 +141,7 @@ static enum pt_status start(struct collapser *c, struct pt_range range, struct e
 		status = PT_ERR_CORRUPT;
 	if (status != PT_OK)
 		return status;
-	*ret_entries = (struct entries){
+	*ret_entries = (struct collapse_entries){
 		.table = root,
 		.first = level_index(c->slice.va, top),
 		.last = level_index(c->slice.last, top),
@@ -153,8 +154,8 @@ enum pt_status pt_plan_collapse(const struct pt_space *space, struct pt_range ra
 				struct pt_plan *ret_plan)
 {
 	struct collapser c = { .space = space, .plan = ret_plan };
-	struct entries e = { 0 };
-	enum pt_status status = start(&c, range, &e);
+	struct collapse_entries e = { 0 };
+	enum pt_status status = collapse_start(&c, range, &e);
 
 	*ret_plan = (struct pt_plan){ .where = range.va };
 	if (range.pages == 0)
@@ -162,7 +163,7 @@ enum pt_status pt_plan_collapse(const struct pt_space *space, struct pt_range ra
 	for (unsigned i = e.first; status == PT_OK && i <= e.last; i++) {
 		pte_t unused;
 
-		status = plan_entry(&c, e.table[i], space->cpu.levels, e.va, &unused);
+		status = collapse_plan(&c, e.table[i], space->cpu.levels, e.va, &unused);
 		e.va += level_size(space->cpu.levels);
 	}
 	return status;
@@ -172,7 +173,7 @@ enum pt_status pt_collapse(struct pt_space *space, struct pt_range range, struct
 {
 	struct collapser c = { .space = space, .flush = flush };
 	struct pt_plan plan;
-	struct entries e = { 0 };
+	struct collapse_entries e = { 0 };
 
 	if (!space->tables.take)
 		return PT_ERR_READ_ONLY;
@@ -180,11 +181,11 @@ enum pt_status pt_collapse(struct pt_space *space, struct pt_range range, struct
 	enum pt_status status = pt_plan_collapse(space, range, &plan);
 
 	if (status == PT_OK)
-		status = start(&c, range, &e);
+		status = collapse_start(&c, range, &e);
 	if (status != PT_OK || range.pages == 0)
 		return status;
 	for (unsigned i = e.first; i <= e.last; i++) {
-		commit_entry(&c, &e.table[i], space->cpu.levels, e.va);
+		collapse_commit(&c, &e.table[i], space->cpu.levels, e.va);
 		e.va += level_size(space->cpu.levels);
 	}
 	return PT_OK;
