@@ -9,16 +9,15 @@
 
 /*
  * Rights and properties of a mapping. Reading is always allowed. PT_ACCESSED
- * and PT_DIRTY are reported by reads, and may be set in advance.
+ * and PT_DIRTY are reported by reads, and may be set in advance. They are
+ * numbers, not enumerators, because a union of two is one of them in C++ too.
  */
-enum pt_flag {
-	PT_WRITE = 1 << 0,
-	PT_EXEC = 1 << 1,
-	PT_USER = 1 << 2,
-	PT_GLOBAL = 1 << 3,
-	PT_ACCESSED = 1 << 4,
-	PT_DIRTY = 1 << 5,
-};
+#define PT_WRITE    UINT32_C(0x01)
+#define PT_EXEC     UINT32_C(0x02)
+#define PT_USER     UINT32_C(0x04)
+#define PT_GLOBAL   UINT32_C(0x08)
+#define PT_ACCESSED UINT32_C(0x10)
+#define PT_DIRTY    UINT32_C(0x20)
 
 #define PT_FLAGS_ALL (PT_WRITE | PT_EXEC | PT_USER | PT_GLOBAL | PT_ACCESSED | PT_DIRTY)
 
@@ -35,7 +34,7 @@ enum pt_cache {
 };
 
 struct pt_attr {
-	uint32_t flags; /* of enum pt_flag */
+	uint32_t flags; /* PT_WRITE and so on */
 	enum pt_cache cache;
 };
 

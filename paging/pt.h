@@ -41,6 +41,10 @@
 #include "paging/attr.h"
 #include "paging/pte.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define PT_STATUS_LIST(X)                                                             \
 	X(PT_OK, "success")                                                           \
 	X(PT_ERR_UNALIGNED, "address is not aligned to a page")                       \
@@ -491,5 +495,9 @@ struct pt_audit {
  */
 enum pt_status pt_audit(const struct pt_space *space, phys_addr *scratch, size_t most,
 			struct pt_audit *ret_audit);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -140,10 +140,10 @@ static inline struct pt_attr pte_attr(const struct pt_cpu *cpu, pte_t e, unsigne
 {
 	unsigned index = pte_pat_index(e, level);
 	struct pt_attr attr = {
-		.flags = (e & PTE_W ? PT_WRITE : 0u) | (e & PTE_U ? PT_USER : 0u) |
-			 (e & PTE_G ? PT_GLOBAL : 0u) | (e & PTE_A ? PT_ACCESSED : 0u) |
-			 (e & PTE_D ? PT_DIRTY : 0u) | (cpu->nx && (e & PTE_XD) ? 0u : PT_EXEC),
-		.cache = (enum pt_cache)((cpu->pat >> (8 * index)) & 7),
+		(e & PTE_W ? PT_WRITE : 0u) | (e & PTE_U ? PT_USER : 0u) |
+			(e & PTE_G ? PT_GLOBAL : 0u) | (e & PTE_A ? PT_ACCESSED : 0u) |
+			(e & PTE_D ? PT_DIRTY : 0u) | (cpu->nx && (e & PTE_XD) ? 0u : PT_EXEC),
+		(enum pt_cache)((cpu->pat >> (8 * index)) & 7),
 	};
 
 	return attr;
