@@ -25,7 +25,7 @@ help: ## this list
 # ---- the machine: everything is a Debian package ------------------------------------
 
 PACKAGES = gcc make python3 gnu-efi ovmf qemu-system-x86 mtools dosfstools gdisk xorriso \
-	clang libclang-rt-14-dev
+	clang libclang-rt-14-dev g++ pkgconf
 LINT_PACKAGES = clang-format clang-tidy cppcheck
 
 # Installs what is missing, as root or through sudo; else says what to type.
@@ -227,12 +227,15 @@ $(B)/kernels/readme.elf: README.md loader/hoist.h tests/boot/readme.py | package
 	@$(PYTHON) tests/boot/readme.py $(B)/readme
 	@cp $(B)/readme/kernel.elf $@
 
-.PHONY: test check boot
-test: $(HOST_PROGRAMS) $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) --alone "$(PYTHON) tests/boot/boot.py"
+# Compiles what `make dist` and `make install` make.
+DIST_TEST = tests/dist/dist.py
 
-check: $(HOST_PROGRAMS) ## the host part of the tests
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS)
+.PHONY: test check boot
+test: $(HOST_PROGRAMS) $(DIST) $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST) --alone "$(PYTHON) tests/boot/boot.py"
+
+check: $(HOST_PROGRAMS) $(DIST) ## the host part of the tests
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST)
 
 boot: $(BOOT_FILES) ## the QEMU part of the tests
 	@$(PYTHON) tests/boot/boot.py $(CASES)
