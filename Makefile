@@ -10,6 +10,7 @@ B = build
 CC = gcc
 CLANG = clang
 LD = ld
+AR = ar
 PYTHON = python3
 
 .PHONY: help
@@ -19,11 +20,12 @@ help: ## this list
 	@echo '    make run KERNEL=file CMDLINE="..." INITRD=file MEM=2G CPU=qemu64 GUI=1'
 	@echo '    make run KERNEL=file CONF=hoist.conf QEMU_ARGS="-s -S"'
 	@echo '    make fuzz SECONDS=60        make boot CASES="words of their names"'
+	@echo '    make install PREFIX=/usr/local DESTDIR='
 
 # ---- the machine: everything is a Debian package ------------------------------------
 
 PACKAGES = gcc make python3 gnu-efi ovmf qemu-system-x86 mtools dosfstools gdisk xorriso \
-	clang libclang-rt-14-dev
+	clang libclang-rt-14-dev g++ pkgconf
 LINT_PACKAGES = clang-format clang-tidy cppcheck
 
 # Installs what is missing, as root or through sudo; else says what to type.
@@ -42,9 +44,11 @@ define require
 endef
 
 .PHONY: packages lint-packages
-packages:
+packages: $(B)/.gitignore
 	$(call require,$(PACKAGES))
-	@mkdir -p $(B) && printf '*\n' >$(B)/.gitignore
+
+$(B)/.gitignore:
+	@mkdir -p $(@D) && printf '*\n' >$@
 
 lint-packages: packages
 	$(call require,$(LINT_PACKAGES))
@@ -148,6 +152,41 @@ iso: esp ## build/hoist.iso: boots as a CD and, written to one, as a stick
 	@efi/mkimage.sh iso $(B)/hoist.iso $(B)/esp
 	@echo "$(B)/hoist.iso"
 
+# ---- the mapping core as a library: needs a compiler and Python, no other package ----------------
+
+VERSION = 0.1.0
+PREFIX = /usr/local
+DESTDIR =
+DIST = $(addprefix $(B)/dist/,pt.h pt.c example.c)
+LIBRARY = $(B)/lib/libhoist-paging.a
+INSTALLED = $(addprefix $(DESTDIR)$(PREFIX)/,include/hoist-paging/pt.h \
+	lib/libhoist-paging.a lib/pkgconfig/hoist-paging.pc)
+
+.PHONY: dist install uninstall
+dist: $(DIST) ## build/dist: the mapping core as one header and one C file, with an example
+install: $(DIST) $(LIBRARY) ## the mapping core as a static library, for pkg-config
+	@install -d $(dir $(INSTALLED))
+	@install -m 644 $(B)/dist/pt.h $(word 1,$(INSTALLED))
+	@install -m 644 $(LIBRARY) $(word 2,$(INSTALLED))
+	@sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' paging/hoist-paging.pc.in \
+		>$(word 3,$(INSTALLED))
+uninstall: ## takes away what install put there
+	@rm -f $(INSTALLED)
+	@rmdir --ignore-fail-on-non-empty $(dir $(firstword $(INSTALLED)))
+
+$(B)/dist/pt.h $(B)/dist/pt.c &: paging/amalgamate.py $(wildcard paging/*.[ch]) LICENSE Makefile \
+		| $(B)/.gitignore
+	@$(PYTHON) -B paging/amalgamate.py --version $(VERSION) $(B)/dist
+
+$(B)/dist/example.c: docs/example.c | $(B)/.gitignore
+	@mkdir -p $(@D) && cp $< $@
+
+# The flags of the firmware's build fit a kernel at any address and a program alike.
+$(LIBRARY): $(B)/dist/pt.c $(B)/dist/pt.h
+	@mkdir -p $(@D)
+	@$(CC) $(FREESTANDING) -O2 $(WARNINGS) -c $< -o $(@:.a=.o)
+	@$(RM) $@ && $(AR) rcs $@ $(@:.a=.o)
+
 # ---- tests on the host ------------------------------------------------------------------------
 
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -188,12 +227,15 @@ $(B)/kernels/readme.elf: README.md loader/hoist.h tests/boot/readme.py | package
 	@$(PYTHON) tests/boot/readme.py $(B)/readme
 	@cp $(B)/readme/kernel.elf $@
 
-.PHONY: test check boot
-test: $(HOST_PROGRAMS) $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) --alone "$(PYTHON) tests/boot/boot.py"
+# Compiles what `make dist` and `make install` make.
+DIST_TEST = tests/dist/dist.py
 
-check: $(HOST_PROGRAMS) ## the host part of the tests
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS)
+.PHONY: test check boot
+test: $(HOST_PROGRAMS) $(DIST) $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST) --alone "$(PYTHON) tests/boot/boot.py"
+
+check: $(HOST_PROGRAMS) $(DIST) ## the host part of the tests
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST)
 
 boot: $(BOOT_FILES) ## the QEMU part of the tests
 	@$(PYTHON) tests/boot/boot.py $(CASES)

@@ -8,34 +8,33 @@
 #include <stdint.h>
 
 /*
- * Rights and properties of a mapping. Reading is always allowed.
+ * Rights and properties of a mapping. Reading is always allowed. They are
+ * numbers, not enumerators, because a union of two is one of them in C++ too.
  *
  * PT_ACCESSED and PT_DIRTY are reported by reads, and may be set in advance.
- * PT_SHARED needs a processor with an encryption bit, PT_KEY() one with keys.
- * PT_COW says that the page is to be copied before it is written to, so it
- * never comes with PT_WRITE. The meaning of PT_SOFT1 and PT_SOFT2 is the
- * owner's.
+ * PT_SHARED (with the host: not encrypted) needs a processor with an encryption
+ * bit, PT_KEY() one with keys. PT_COW says that the page is to be copied before
+ * it is written to, so it never comes with PT_WRITE. The meaning of PT_SOFT1
+ * and PT_SOFT2 is the owner's.
  */
-enum pt_flag {
-	PT_WRITE = 1 << 0,
-	PT_EXEC = 1 << 1,
-	PT_USER = 1 << 2,
-	PT_GLOBAL = 1 << 3,
-	PT_ACCESSED = 1 << 4,
-	PT_DIRTY = 1 << 5,
-	PT_SHARED = 1 << 6, /* with the host: not encrypted */
-	PT_COW = 1 << 7,
-	PT_SOFT1 = 1 << 8,
-	PT_SOFT2 = 1 << 9,
-	PT_KEY_MASK = 0xf << 12,
-};
+#define PT_WRITE    UINT32_C(0x0001)
+#define PT_EXEC     UINT32_C(0x0002)
+#define PT_USER     UINT32_C(0x0004)
+#define PT_GLOBAL   UINT32_C(0x0008)
+#define PT_ACCESSED UINT32_C(0x0010)
+#define PT_DIRTY    UINT32_C(0x0020)
+#define PT_SHARED   UINT32_C(0x0040)
+#define PT_COW      UINT32_C(0x0080)
+#define PT_SOFT1    UINT32_C(0x0100)
+#define PT_SOFT2    UINT32_C(0x0200)
+#define PT_KEY_MASK UINT32_C(0xf000)
 
 /* Protection key n, 0 to 15, as flags (SDM 3A 4.6.2). */
 #define PT_KEY(n) ((uint32_t)(n) << 12 & PT_KEY_MASK)
 
-#define PT_FLAGS_ALL                                                                    \
-	((uint32_t)(PT_WRITE | PT_EXEC | PT_USER | PT_GLOBAL | PT_ACCESSED | PT_DIRTY | \
-		    PT_SHARED | PT_COW | PT_SOFT1 | PT_SOFT2 | PT_KEY_MASK))
+#define PT_FLAGS_ALL                                                                              \
+	(PT_WRITE | PT_EXEC | PT_USER | PT_GLOBAL | PT_ACCESSED | PT_DIRTY | PT_SHARED | PT_COW | \
+	 PT_SOFT1 | PT_SOFT2 | PT_KEY_MASK)
 
 /*
  * Memory types, numbered as the PAT encodes them (SDM 3A 12.12.2, table 12-10).
@@ -50,7 +49,7 @@ enum pt_cache {
 };
 
 struct pt_attr {
-	uint32_t flags; /* of enum pt_flag */
+	uint32_t flags; /* PT_WRITE and so on */
 	enum pt_cache cache;
 };
 

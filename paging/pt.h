@@ -41,6 +41,10 @@
 #include "paging/attr.h"
 #include "paging/pte.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define PT_STATUS_LIST(X)                                                             \
 	X(PT_OK, "success")                                                           \
 	X(PT_ERR_UNALIGNED, "address is not aligned to a page")                       \
@@ -101,7 +105,9 @@ struct pt_range {
 /* `pages` pages from `pa`, at the virtual address of the same number. */
 static inline struct pt_mapping pt_identity(phys_addr pa, uint64_t pages, struct pt_attr attr)
 {
-	return (struct pt_mapping){ { pa.raw }, pa, pages, attr };
+	struct pt_mapping m = { { pa.raw }, pa, pages, attr };
+
+	return m;
 }
 
 /* ------------------------------------------------------------------------
@@ -660,5 +666,9 @@ struct pt_audit {
  */
 enum pt_status pt_audit(const struct pt_space *space, phys_addr *scratch, size_t most,
 			struct pt_audit *ret_audit);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -226,7 +226,7 @@ static inline unsigned count_link(const struct pt_space *space, pte_t *entry, in
 }
 
 /* What links can withhold. */
-#define LINK_RIGHTS ((uint32_t)(PT_WRITE | PT_USER | PT_EXEC))
+#define LINK_RIGHTS (PT_WRITE | PT_USER | PT_EXEC)
 
 /* ---- one change, decided (pt_plan.c), and carried out (pt_commit.c) ------- */
 

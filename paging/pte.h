@@ -75,7 +75,9 @@ struct pte_window {
 static inline struct pte_window pte_window(const struct pt_cpu *cpu, phys_addr first,
 					   phys_addr last)
 {
-	return (struct pte_window){ cpu, first.raw, last.raw };
+	struct pte_window window = { cpu, first.raw, last.raw };
+
+	return window;
 }
 
 /* False if `e` is no link, not a sound one, or leads elsewhere; else how far from `first`. */

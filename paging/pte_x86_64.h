@@ -203,14 +203,14 @@ static inline struct pt_attr pte_attr(const struct pt_cpu *cpu, pte_t e, unsigne
 	unsigned index = pte_pat_index(e, level);
 	bool crypt = (e & pte_crypt(cpu)) != 0;
 	struct pt_attr attr = {
-		.flags = (e & PTE_W ? PT_WRITE : 0u) | (e & PTE_U ? PT_USER : 0u) |
-			 (e & PTE_G ? PT_GLOBAL : 0u) | (e & PTE_A ? PT_ACCESSED : 0u) |
-			 (e & PTE_D ? PT_DIRTY : 0u) | (e & PTE_COW ? PT_COW : 0u) |
-			 (e & PTE_SOFT1 ? PT_SOFT1 : 0u) | (e & PTE_SOFT2 ? PT_SOFT2 : 0u) |
-			 (cpu->nx && (e & PTE_XD) ? 0u : PT_EXEC) |
-			 (cpu->crypt_bit && crypt == cpu->crypt_means_shared ? PT_SHARED : 0u) |
-			 (cpu->keys ? (uint32_t)(e >> PTE_KEY_SHIFT) & PT_KEY_MASK : 0u),
-		.cache = (enum pt_cache)((cpu->pat >> (8 * index)) & 7),
+		(e & PTE_W ? PT_WRITE : 0u) | (e & PTE_U ? PT_USER : 0u) |
+			(e & PTE_G ? PT_GLOBAL : 0u) | (e & PTE_A ? PT_ACCESSED : 0u) |
+			(e & PTE_D ? PT_DIRTY : 0u) | (e & PTE_COW ? PT_COW : 0u) |
+			(e & PTE_SOFT1 ? PT_SOFT1 : 0u) | (e & PTE_SOFT2 ? PT_SOFT2 : 0u) |
+			(cpu->nx && (e & PTE_XD) ? 0u : PT_EXEC) |
+			(cpu->crypt_bit && crypt == cpu->crypt_means_shared ? PT_SHARED : 0u) |
+			(cpu->keys ? (uint32_t)(e >> PTE_KEY_SHIFT) & PT_KEY_MASK : 0u),
+		(enum pt_cache)((cpu->pat >> (8 * index)) & 7),
 	};
 
 	return attr;
@@ -272,13 +272,15 @@ struct pte_window {
 static inline struct pte_window pte_window(const struct pt_cpu *cpu, phys_addr first,
 					   phys_addr last)
 {
-	return (struct pte_window){
-		.mask = PTE_P | PTE_PS | (PTE_ADDR & ~pte_crypt(cpu)) | pte_reserved(cpu),
-		.base = first.raw | PTE_P,
-		.pages = (last.raw - first.raw) >> PTE_PAGE_SHIFT,
-		.page_mask = PTE_P | pte_reserved(cpu),
-		.page_addr = PTE_ADDR & ~pte_crypt(cpu),
+	struct pte_window window = {
+		PTE_P | PTE_PS | (PTE_ADDR & ~pte_crypt(cpu)) | pte_reserved(cpu),
+		first.raw | PTE_P,
+		(last.raw - first.raw) >> PTE_PAGE_SHIFT,
+		PTE_P | pte_reserved(cpu),
+		PTE_ADDR & ~pte_crypt(cpu),
 	};
+
+	return window;
 }
 
 static inline bool pte_follow(const struct pte_window *window, pte_t e, unsigned level,
