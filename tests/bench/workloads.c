@@ -6,6 +6,7 @@
 #include "tests/bench/limits.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { W1_PAGES = 4194304, W1S_PAGES = 1048576, W3_PAGES = 1000000, QUERIES = 2000000 };
 enum { PLANS = 1000, W10_BASE = 1000 };
@@ -287,9 +288,24 @@ static void shuffle(uint64_t *vas, size_t count)
 	}
 }
 
+/* Tables that nobody else writes, and are zero when they are handed out. */
+static void set_up_w3_zeroed(struct bench *b)
+{
+	set_up_w3(b);
+	b->zeroed = true;
+}
+
+static void prepare_cold_zeroed(struct bench *b)
+{
+	prepare_cold(b);
+	memset(b->arena.bytes, 0, b->arena.count * PT_PAGE_SIZE);
+	ground_chill(b, b->list.shape.tables);
+}
+
 static void set_up_w5b(struct bench *b)
 {
 	set_up_w3(b);
+	b->counted = true;
 	shuffle(b->vas, b->va_count);
 }
 
@@ -329,6 +345,12 @@ static void run_protect(struct bench *b)
 	struct pt_range range = hull_of(b, b->list.at[0].pages);
 
 	expect_ok(pt_protect(&b->spaces[0], range, READ_ONLY, &b->flush), "pt_protect");
+}
+
+static void set_up_w6_live(struct bench *b)
+{
+	set_up_w1(b);
+	b->live = true;
 }
 
 static void verify_protected(struct bench *b)
@@ -489,6 +511,8 @@ const struct workload bench_workloads[] = {
 	  run_map, verify_list, prepare_cold, limit_fill_leaves, NULL },
 	{ "W3", "map 1,000,000 random pages in 1 TiB", "call", 5, set_up_w3, prepare_cold, run_map,
 	  verify_list, chill_mapped, limit_walk_store_zero, NULL },
+	{ "W3z", "the same, from zeroed tables", "call", 5, set_up_w3_zeroed, prepare_cold_zeroed,
+	  run_map, verify_list, chill_mapped, limit_walk_store_zero, NULL },
 	{ "W4i-W1", "translate in W1, independent", "lookup", 5, set_up_w4_w1, NULL, run_query,
 	  verify_sum, NULL, limit_query, verify_limit_sum },
 	{ "W4d-W1", "translate in W1, dependent", "lookup", 5, set_up_w4_w1, NULL, run_query_chain,
@@ -506,6 +530,8 @@ const struct workload bench_workloads[] = {
 	{ "W5c", "unmap and release W3, one call", "page", 5, set_up_w3, prepare_mapped,
 	  run_unmap_w3, verify_unmapped, NULL, NULL, NULL },
 	{ "W6", "protect W1, one call, offline", "entry", 11, set_up_w1, prepare_mapped,
+	  run_protect, verify_protected, chill_mapped, limit_restate_leaves, NULL },
+	{ "W6L", "protect W1, one call, live", "entry", 11, set_up_w6_live, prepare_mapped,
 	  run_protect, verify_protected, chill_mapped, limit_restate_leaves, NULL },
 	{ "W7", "map a firmware's memory map twice", "call", 21, set_up_w7, prepare_cold, run_map,
 	  verify_list, prepare_cold, limit_fill_leaves, NULL },
