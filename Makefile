@@ -93,7 +93,8 @@ $(B)/hoist.efi: $(B)/hoist.so efi/nxcompat.py
 	@echo "$@: $$(stat -c %s $@) bytes"
 
 include tests/kernels/kernels.mk
-$(KERNEL_ELF): | packages
+include tests/hardware/hardware.mk
+$(KERNEL_ELF) $(B)/hardware/prober.elf: | packages
 
 # ---- boot it ---------------------------------------------------------------------------------
 
@@ -188,12 +189,16 @@ $(B)/kernels/readme.elf: README.md loader/hoist.h tests/boot/readme.py | package
 	@$(PYTHON) tests/boot/readme.py $(B)/readme
 	@cp $(B)/readme/kernel.elf $@
 
-.PHONY: test check boot
-test: $(HOST_PROGRAMS) $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) --alone "$(PYTHON) tests/boot/boot.py"
+.PHONY: test check hardware boot
+test: $(HOST_PROGRAMS) $(B)/hardware/prober.elf $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) --alone "$(PYTHON) tests/hardware/hardware.py" \
+		--alone "$(PYTHON) tests/boot/boot.py"
 
 check: $(HOST_PROGRAMS) ## the host part of the tests
 	@$(PYTHON) tests/run.py $(HOST_PROGRAMS)
+
+hardware: $(B)/hardware/prober.elf ## random address spaces against a processor, in QEMU
+	@$(PYTHON) tests/hardware/hardware.py $(CASES)
 
 boot: $(BOOT_FILES) ## the QEMU part of the tests
 	@$(PYTHON) tests/boot/boot.py $(CASES)
