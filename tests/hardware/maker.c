@@ -109,14 +109,19 @@ static uint64_t random_target(struct maker *m, uint64_t va, uint64_t size)
 
 /* ---- what -------------------------------------------------------------------- */
 
+/* Sometimes the last one again, so that neighbours say the same. */
 static struct pt_attr random_attr(struct maker *m)
 {
+	if (random_once_in(&m->random, 3))
+		return m->attr;
+
 	uint32_t flags = (uint32_t)random_next(&m->random) & PT_FLAGS_ALL;
 
 	/* Mostly what the policy allows; the rest is refused. */
 	if (!m->space.allow_wx && !random_once_in(&m->random, 8) && (flags & PT_WRITE))
 		flags &= ~(uint32_t)PT_EXEC;
-	return (struct pt_attr){ flags, caches[below(m, COUNT(caches))] };
+	m->attr = (struct pt_attr){ flags, caches[below(m, COUNT(caches))] };
+	return m->attr;
 }
 
 static struct pt_options random_options(struct maker *m)
@@ -298,6 +303,7 @@ bool maker_make(struct maker *ret_maker, uint64_t seed)
 	*m = (struct maker){
 		.block = { phys(MACHINE_TABLES), MACHINE_TABLE_COUNT, 0 },
 		.random = seed,
+		.attr = { PT_WRITE, PT_WB },
 	};
 
 	struct pt_tables tables = pt_block_tables(&m->block);
@@ -336,22 +342,30 @@ static uint64_t *entry_of(const struct maker *m, uint64_t va, unsigned level, un
 	}
 }
 
-/* Bits that are reserved in any entry, or 0 if the choice fell on one that is not (SDM 3A 4.5.4).
+/* The largest level of a leaf that any processor has. QEMU 7.2 takes 1 GiB leaves, too, where CPUID
+   says that there are none: bit 7 of a link of level 3 is left alone. */
+#define LARGEST_LEAF 3u
+
+/*
+ * The entry, or what breaks a rule for its kind: one of the reserved bits (SDM
+ * 3A 4.5.4, table 4-14 on), or P clear with the rest left.
  */
-static uint64_t reserved_bits(struct maker *m, uint64_t entry, unsigned level)
+static uint64_t spoilt(struct maker *m, uint64_t entry, unsigned level)
 {
 	const struct pt_cpu *cpu = &m->space.cpu;
-	bool leaf = pte_kind(entry, level) == PTE_LEAF;
+	bool large = pte_kind(entry, level) == PTE_LEAF && level > 1;
 
-	switch (below(m, 4)) {
-	case 0: /* between the physical width and bit 51 */
-		return UINT64_C(1) << (cpu->phys_bits + below(m, 52u - cpu->phys_bits));
+	switch (below(m, 5)) {
+	case 0:
+		return entry | UINT64_C(1) << (cpu->phys_bits + below(m, 52u - cpu->phys_bits));
 	case 1: /* execute-disable */
-		return cpu->nx ? 0 : UINT64_C(1) << 63;
-	case 2: /* bit 7 in a link, where there are no leaves of that size */
-		return leaf || level <= cpu->max_leaf ? 0 : UINT64_C(1) << 7;
-	default: /* from bit 13 up to the address of a large leaf */
-		return leaf && level > 1 ? UINT64_C(1) << (13 + below(m, 9 * level - 10)) : 0;
+		return cpu->nx ? entry : entry | UINT64_C(1) << 63;
+	case 2: /* a larger leaf, at the address 0 */
+		return level > LARGEST_LEAF ? (entry & 0xfff) | UINT64_C(1) << 7 : entry;
+	case 3: /* from bit 13 up to the address of a large leaf */
+		return large ? entry | UINT64_C(1) << (13 + below(m, 9 * level - 10)) : entry;
+	default:
+		return entry & ~UINT64_C(1);
 	}
 }
 
@@ -360,12 +374,10 @@ void maker_spoil(struct maker *m)
 	uint64_t va = maker_anchor(m);
 	unsigned level;
 	uint64_t *entry = entry_of(m, va, 1 + (unsigned)below(m, m->space.cpu.levels), &level);
+	uint64_t first = align_down(va, level_size(level));
 
-	if (meets_image(align_down(va, level_size(level)), level_size(level)) || !*entry)
+	if (meets_image(first, level_size(level)) || !*entry)
 		return;
-	if (random_once_in(&m->random, 4))
-		*entry &= ~UINT64_C(1);
-	else
-		*entry |= reserved_bits(m, *entry, level);
-	keep_edge(m, align_down(va, level_size(level)));
+	*entry = spoilt(m, *entry, level);
+	keep_edge(m, first);
 }

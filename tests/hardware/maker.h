@@ -10,7 +10,8 @@ struct maker {
 	struct pt_space space;
 	struct pt_block block;
 	uint64_t random;
-	unsigned accepted; /* changes that succeeded */
+	struct pt_attr attr; /* of the last change */
+	unsigned accepted;   /* changes that succeeded */
 	unsigned edge_count;
 	uint64_t
 		edges[MAKER_MAX_EDGES]; /* first bytes of ranges that were changed, and last ones */
@@ -24,8 +25,8 @@ struct maker {
 bool maker_make(struct maker *ret_maker, uint64_t seed);
 
 /*
- * Spoils a random entry on purpose: reserved bits, or not present but not zero.
- * The image is left alone.
+ * Spoils a random entry on purpose, or nothing if the choice falls on an empty
+ * one: reserved bits, or not present but not zero. The image is left alone.
  */
 void maker_spoil(struct maker *maker);
 

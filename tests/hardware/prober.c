@@ -24,6 +24,8 @@
 #define SERIAL_STATUS (SERIAL_DATA + 5)
 #define DATA_READY    0x01
 
+#define SPOILS 16u
+
 /* struct hvm_start_info (xen/include/public/arch-x86/hvm/start_info.h), as far as it is used. */
 #define START_MAGIC 0x336ec578u
 
@@ -109,6 +111,13 @@ static uint64_t seed_here(uint64_t seed)
 	return seed * 64 + cpu->levels * 8u + cpu->max_leaf * 2u + cpu->nx;
 }
 
+/* Every third space is not what the library made of it. */
+static void spoil(void)
+{
+	for (unsigned i = random_once_in(&maker.random, 3) ? SPOILS : 0; i > 0; i--)
+		maker_spoil(&maker);
+}
+
 static bool probe_one(uint64_t seed, bool shown)
 {
 	uint64_t flaws = probe_counts.flaws;
@@ -119,10 +128,7 @@ static bool probe_one(uint64_t seed, bool shown)
 	if (shown)
 		show();
 	choose_guards();
-	if (random_once_in(&maker.random, 3)) {
-		for (unsigned i = 0; i < 8; i++)
-			maker_spoil(&maker);
-	}
+	spoil();
 	probe_space(&maker);
 	if (flaws != probe_counts.flaws)
 		print_out("# so with seed=%lu spaces=1\n", seed);
