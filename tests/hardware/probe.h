@@ -4,9 +4,10 @@
  * or ring 3.
  *
  * What QEMU's emulation (TCG) cannot show is not looked at: cache types have no
- * effect, there are no PCIDs, and whether a translation is global or stale does
- * not show, because each access begins with an empty TLB. The library's part in
- * these is tested as data, on the host (tests/unit).
+ * effect, there are no PCIDs, and loading CR3 forgets global translations, too,
+ * so each access begins with an empty TLB. The library's part in these is tested
+ * as data, on the host (tests/unit); flushes are tested by the adopter
+ * (tests/kernels/adopt_changes.c).
  */
 #ifndef HARDWARE_PROBE_H
 #define HARDWARE_PROBE_H

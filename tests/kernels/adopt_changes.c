@@ -158,6 +158,20 @@ static void check_code(struct pt_space *space)
 	judge_verdict("a page that is unmapped faults at the next access");
 }
 
+/* The table stays, for the other page. */
+static void check_one_of_two(struct pt_space *space)
+{
+	map(space, PLACE, 2, PT_WRITE);
+	expect("a write", adopt_write(PLACE, 1), ADOPT_NO_FAULT);
+	expect("a write to the other", adopt_write(PLACE + PAGE, 2), ADOPT_NO_FAULT);
+	unmap(space, PLACE, 1);
+	expect("a read then", adopt_read(PLACE), 0);
+	expect("a write to the other then", adopt_write(PLACE + PAGE, 3), ADOPT_NO_FAULT);
+	unmap(space, PLACE + PAGE, 1);
+	expect("a read of the other", adopt_read(PLACE + PAGE), 0);
+	judge_verdict("of two neighbours one can be unmapped, and then the other");
+}
+
 static void check_large(struct pt_space *space)
 {
 	const uint64_t middle = PLACE + 100 * PAGE, second = PLACE + LARGE_LEAF;
@@ -177,6 +191,10 @@ static void check_large(struct pt_space *space)
 	expect("the level of the leaf", level_at(space, middle), 2);
 	expect("a write", adopt_write(middle, 5), ADOPT_NO_FAULT);
 	expect("a byte of the second leaf", adopt_write(second, 6), ADOPT_NO_FAULT);
+	protect(space, second, 512, 0);
+	expect("its level", level_at(space, second), 2);
+	expect("a byte of it then", adopt_write(second, 7), CPU_FAULT_PRESENT | CPU_FAULT_WRITE);
+	expect("one below", adopt_write(second - 1, 8), ADOPT_NO_FAULT);
 	judge_verdict("what was split is put together again, under use");
 
 	unmap(space, PLACE, ADOPT_DATA_PAGES);
@@ -205,6 +223,7 @@ void adopt_changes(struct pt_space *space)
 
 	check_page(space);
 	check_code(space);
+	check_one_of_two(space);
 	check_large(space);
 	check_global(space);
 	expect("tables", adopt_free_tables(), before);
