@@ -46,7 +46,7 @@ DUMPED = 8
 # As in tests/hardware/machine.h.
 MEMORY = "8G"
 
-SECONDS = 120.0
+SECONDS = 240.0
 
 # Flags of paging/attr.h that a run has, and what the prober prints for a result that is no error
 # code (tests/hardware/probe.h).

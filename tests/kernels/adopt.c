@@ -189,7 +189,8 @@ static void drop_lower_half(void)
 	struct pt_flush flush = PT_FLUSH_NONE;
 	uint64_t wanted = count_tables(space.root.raw, space.cpu.levels, 0, 255) - 1;
 
-	adopt_read(0x1000);
+	/* So that there is a translation to forget. */
+	adopt_read(PT_PAGE_SIZE);
 	drop(HOIST_PURPOSE_IDENTITY, &flush);
 	drop(HOIST_PURPOSE_HANDOFF, &flush);
 	if (adopt_free_of_hoist())
@@ -226,7 +227,9 @@ static void on_own_stack(void)
 	drop_lower_half();
 	drop_stack();
 	adopt_changes(&space);
-	judge_verdict("and once more, with tables that were hoist's");
+	if (!adopt_reused_of_hoist())
+		judge_flaw("no table was taken again");
+	judge_verdict("tables that were hoist's serve new mappings");
 	check_runs(1 << HOIST_PURPOSE_DIRECT_MAP | 1 << HOIST_PURPOSE_KERNEL);
 	judge_verdict("direct map and kernel are left as they were, and nothing else");
 	check_audit(judge.info.table_count - adopt_free_of_hoist());

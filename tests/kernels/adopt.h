@@ -34,6 +34,9 @@ uint64_t adopt_last_byte(void);
 unsigned adopt_free_tables(void);
 unsigned adopt_free_of_hoist(void);
 
+/* How often a table of hoist's was taken. */
+unsigned adopt_reused_of_hoist(void);
+
 /* True if hoist lists a table at this address. */
 bool adopt_is_of_hoist(uint64_t table);
 

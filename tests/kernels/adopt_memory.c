@@ -8,7 +8,7 @@
 
 static uint64_t data, own;
 static phys_addr unused[JUDGE_MAX_TABLES];
-static unsigned count, of_hoist;
+static unsigned count, of_hoist, reused;
 
 /* Data from the first large leaf's border on, tables behind. */
 static bool take_from(const struct hoist_memory *m)
@@ -59,7 +59,10 @@ static size_t take(void *ctx, size_t most, phys_addr *ret_first)
 	if (!count || !most)
 		return 0;
 	*ret_first = unused[--count];
-	of_hoist -= adopt_is_of_hoist(ret_first->raw);
+	if (adopt_is_of_hoist(ret_first->raw)) {
+		of_hoist--;
+		reused++;
+	}
 	return 1;
 }
 
@@ -110,4 +113,9 @@ unsigned adopt_free_tables(void)
 unsigned adopt_free_of_hoist(void)
 {
 	return of_hoist;
+}
+
+unsigned adopt_reused_of_hoist(void)
+{
+	return reused;
 }
