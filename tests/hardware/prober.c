@@ -108,7 +108,7 @@ static uint64_t seed_here(uint64_t seed)
 {
 	const struct pt_cpu *cpu = machine_cpu();
 
-	return seed * 64 + cpu->levels * 8u + cpu->max_leaf * 2u + cpu->nx;
+	return seed * 64 + cpu->levels * UINT64_C(8) + cpu->max_leaf * UINT64_C(2) + cpu->nx;
 }
 
 /* Every third space is not what the library made of it. */
