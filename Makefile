@@ -97,7 +97,8 @@ $(B)/hoist.efi: $(B)/hoist.so efi/nxcompat.py
 	@echo "$@: $$(stat -c %s $@) bytes"
 
 include tests/kernels/kernels.mk
-$(KERNEL_ELF): | packages
+include tests/hardware/hardware.mk
+$(KERNEL_ELF) $(B)/hardware/prober.elf: | packages
 
 # ---- boot it ---------------------------------------------------------------------------------
 
@@ -230,12 +231,17 @@ $(B)/kernels/readme.elf: README.md loader/hoist.h tests/boot/readme.py | package
 # Compiles what `make dist` and `make install` make.
 DIST_TEST = tests/dist/dist.py
 
-.PHONY: test check boot
-test: $(HOST_PROGRAMS) $(DIST) $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST) --alone "$(PYTHON) tests/boot/boot.py"
+.PHONY: test check hardware boot
+test: $(HOST_PROGRAMS) $(DIST) $(B)/hardware/prober.elf $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST) \
+		--alone "$(PYTHON) tests/hardware/hardware.py" \
+		--alone "$(PYTHON) tests/boot/boot.py"
 
 check: $(HOST_PROGRAMS) $(DIST) ## the host part of the tests
 	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST)
+
+hardware: $(B)/hardware/prober.elf ## random address spaces against a processor, in QEMU
+	@$(PYTHON) tests/hardware/hardware.py $(CASES)
 
 boot: $(BOOT_FILES) ## the QEMU part of the tests
 	@$(PYTHON) tests/boot/boot.py $(CASES)

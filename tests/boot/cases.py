@@ -188,6 +188,15 @@ def _oracle(build: Build) -> Iterator[Case]:
                build.volume("judge-noid", cmdline("dump", "wait")), Hardware(shared=True))
 
 
+def _adoption(build: Build) -> Iterator[Case]:
+    """A kernel that goes on with hoist's tables, by the library that built them."""
+    for cpu, memory in (("max", "4G"), ("max,nx=off", "256M"), ("core2duo", "256M")):
+        yield Case(f"adoption: memory {memory}, cpu {cpu}", verdict.judged,
+                   build.volume("adopt", cmdline()), Hardware(memory, cpu))
+    yield Case("adoption: no identity map", verdict.judged,
+               build.volume("adopt", cmdline(), "identity = off"))
+
+
 # bad kernel -> words of the refusal: the field, and the text that ends the line
 BAD_KERNELS = {
     "truncated": ("p_filesz", "the file ends before what it announces"),
@@ -241,7 +250,8 @@ def _retries(build: Build) -> Iterator[Case]:
 
 def all_cases(build: Build) -> list[Case]:
     """The whole matrix; names are unique."""
-    groups = (_retries, _oracle, _processors, _media, _shell, _displays, _kernels, _refusals)
+    groups = (_retries, _oracle, _processors, _media, _shell, _displays, _kernels, _adoption,
+              _refusals)
     return [case for group in groups for case in group(build)]
 
 

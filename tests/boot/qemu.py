@@ -1,4 +1,4 @@
-"""One QEMU: started with OVMF, listened to, asked questions, and never left behind.
+"""One QEMU: started, with OVMF or without firmware of its own, listened to, asked questions, and never left behind.
 
 The serial console writes to a file: a socket or pipe whose reader is late makes QEMU's UART drop
 characters. It reads from a pipe, and QMP is an inherited socket pair: no names, no races.
@@ -48,12 +48,16 @@ class Failure(Exception):
 
 @dataclass(frozen=True)
 class Hardware:
-    """What the guest is made of; with `shared` the host can read its memory."""
+    """What the guest is made of; with `shared` the host can read its memory.
+
+    Without OVMF it is QEMU itself that starts a kernel (-kernel).
+    """
 
     memory: str = "256M"
     cpu: str = "max"
     display: str = "none"
     shared: bool = False
+    ovmf: bool = True
 
     def arguments(self, ram: int) -> list[str]:
         """QEMU's words for it; `ram` is the file descriptor that backs shared memory.
@@ -103,16 +107,12 @@ class Machine:
 
     def _start(self, hardware: Hardware, media: list[str],
                qmp: socket.socket) -> subprocess.Popen[bytes]:
-        variables = self.folder / "vars.fd"
-        shutil.copyfile(VARIABLES, variables)
-        flash = "if=pflash,format=raw,unit"
         # TCG by name: KVM may be there and yet unable to run firmware, and results must not
         # depend on where the tests run.
         command = [
             "qemu-system-x86_64", "-nodefaults", "-accel", "tcg", "-smp", "1", "-display", "none",
             "-nic", "none", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
-            "-drive", f"{flash}=0,readonly=on,file={FIRMWARE}",
-            "-drive", f"{flash}=1,file={variables}",
+            *(self._flash() if hardware.ovmf else []),
             "-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial",
             "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "chardev=qmp,mode=control",
             *hardware.arguments(self.ram), *media]
@@ -121,6 +121,14 @@ class Machine:
                 open(self.folder / "qemu.log", "wb") as log:
             return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=serial, stderr=log,
                                     pass_fds=(qmp.fileno(), self.ram))
+
+    def _flash(self) -> list[str]:
+        """OVMF, and a copy of its variables for this machine alone."""
+        variables = self.folder / "vars.fd"
+        shutil.copyfile(VARIABLES, variables)
+        flash = "if=pflash,format=raw,unit"
+        return ["-drive", f"{flash}=0,readonly=on,file={FIRMWARE}",
+                "-drive", f"{flash}=1,file={variables}"]
 
     @classmethod
     def kill_all(cls) -> None:

@@ -5,6 +5,8 @@
 #define DIRECT_MAP_4 0xffff800000000000
 #define DIRECT_MAP_5 0xff00000000000000
 
+struct judge_handoff judge;
+
 static bool is_in_block(uint64_t address, uint64_t size)
 {
 	const struct hoist_info *info = &judge.info;

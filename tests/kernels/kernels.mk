@@ -24,10 +24,18 @@ KERNEL_VARIANTS := judge_plain.c judge_pie.c judge_noid.c
 KERNEL_JUDGE := $(KERNEL_LIB) $(filter-out $(KERNEL_VARIANTS), \
 	$(patsubst tests/kernels/%,%,$(wildcard tests/kernels/judge*.c tests/kernels/judge*.S)))
 
+# The adopter links the mapping core, and takes what it hands over as the judge does. It includes
+# "pt.h", which is found here.
+KERNEL_PT := paging
+KERNEL_PT_SOURCES := $(wildcard $(KERNEL_PT)/*.c)
+KERNEL_ADOPT := $(KERNEL_LIB) judge_take.c judge_verdict.c \
+	$(patsubst tests/kernels/%,%,$(wildcard tests/kernels/adopt*.c))
+
 # Objects of the sources $(2), compiled for $(1), exec or pie.
 kernel_objects = $(patsubst %,build/kernels/obj/$(1)/%.o,$(2))
 
-KERNEL_ELF := $(addprefix build/kernels/,demo.elf judge.elf judge-pie.elf judge-noid.elf)
+KERNEL_ELF := $(addprefix build/kernels/,demo.elf judge.elf judge-pie.elf judge-noid.elf \
+	adopt.elf)
 KERNEL_BAD := $(addprefix build/kernels/bad/,truncated.elf machine.elf overlap.elf \
 	sharedpage.elf wx.elf lowerhalf.elf option.elf)
 
@@ -35,6 +43,12 @@ KERNEL_BAD := $(addprefix build/kernels/bad/,truncated.elf machine.elf overlap.e
 kernels: $(KERNEL_ELF) $(KERNEL_BAD)
 
 build/kernels/obj/exec/%.o: tests/kernels/%
+	@mkdir -p $(@D)
+	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_EXEC_CFLAGS) -MMD -MP -c $< -o $@
+
+build/kernels/obj/exec/adopt%.o: KERNEL_CFLAGS += -I$(KERNEL_PT)
+
+build/kernels/obj/pt/%.o: $(KERNEL_PT)/%.c
 	@mkdir -p $(@D)
 	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_EXEC_CFLAGS) -MMD -MP -c $< -o $@
 
@@ -47,10 +61,13 @@ build/kernels/judge.elf: $(call kernel_objects,exec,judge_plain.c $(KERNEL_JUDGE
 build/kernels/judge-noid.elf: $(call kernel_objects,exec,judge_noid.c $(KERNEL_JUDGE))
 build/kernels/judge-pie.elf: $(call kernel_objects,pie,judge_pie.c $(KERNEL_JUDGE))
 
+build/kernels/adopt.elf: $(call kernel_objects,exec,$(KERNEL_ADOPT)) \
+	$(KERNEL_PT_SOURCES:$(KERNEL_PT)/%.c=build/kernels/obj/pt/%.o)
+
 build/kernels/judge%: KERNEL_ENTRY := -e judge_start
 
-build/kernels/demo.elf build/kernels/judge.elf build/kernels/judge-noid.elf: \
-		tests/kernels/kernel.ld
+build/kernels/demo.elf build/kernels/judge.elf build/kernels/judge-noid.elf \
+		build/kernels/adopt.elf: tests/kernels/kernel.ld
 	@$(LD) $(KERNEL_LDFLAGS) $(KERNEL_EXEC_LDFLAGS) $(KERNEL_ENTRY) $(filter %.o,$^) -o $@
 
 build/kernels/judge-pie.elf: tests/kernels/kernel-pie.ld

@@ -13,6 +13,8 @@
 #define CPU_CR4_PGE   (UINT64_C(1) << 7)
 #define CPU_CR4_LA57  (UINT64_C(1) << 12)
 #define CPU_CR4_PCIDE (UINT64_C(1) << 17)
+#define CPU_CR4_SMEP  (UINT64_C(1) << 20)
+#define CPU_CR4_SMAP  (UINT64_C(1) << 21)
 #define CPU_EFER_LME  (UINT64_C(1) << 8)
 #define CPU_EFER_LMA  (UINT64_C(1) << 10)
 #define CPU_EFER_NXE  (UINT64_C(1) << 11)
@@ -24,10 +26,14 @@
 #define CPU_MSR_FS_BASE 0xc0000100u
 
 /* Vectors (SDM 3A table 6-1) and error code bits of a page fault (4.7). */
-#define CPU_PAGE_FAULT    14u
-#define CPU_FAULT_PRESENT 1u
-#define CPU_FAULT_WRITE   2u
-#define CPU_FAULT_FETCH   16u
+#define CPU_BREAKPOINT     3u
+#define CPU_GENERAL_FAULT  13u
+#define CPU_PAGE_FAULT     14u
+#define CPU_FAULT_PRESENT  1u
+#define CPU_FAULT_WRITE    2u
+#define CPU_FAULT_USER     4u
+#define CPU_FAULT_RESERVED 8u
+#define CPU_FAULT_FETCH    16u
 
 static inline uint8_t cpu_in8(uint16_t port)
 {
@@ -69,6 +75,22 @@ static inline uint64_t cpu_cr3(void)
 
 	__asm__ volatile("mov %%cr3, %0" : "=r"(value));
 	return value;
+}
+
+/* Forgets all translations but global ones. */
+static inline void cpu_set_cr3(uint64_t value)
+{
+	__asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory");
+}
+
+static inline void cpu_set_cr4(uint64_t value)
+{
+	__asm__ volatile("mov %0, %%cr4" : : "r"(value) : "memory");
+}
+
+static inline void cpu_invlpg(uint64_t address)
+{
+	__asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
 }
 
 static inline uint64_t cpu_cr4(void)

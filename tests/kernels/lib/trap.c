@@ -5,11 +5,11 @@
 #define VECTORS   32u
 #define STUB_SIZE 16u
 
-#define CODE 0x08u
-#define TASK 0x18u
+#define TASK 0x28u
 
 /* Present, 64-bit interrupt gate (SDM 3A 6.14.1); present, available 64-bit TSS (3.5). */
 #define INTERRUPT_GATE 0x8e
+#define FROM_RING_3    0x60
 #define TSS_AVAILABLE  0x89
 
 struct __attribute__((packed)) gate {
@@ -37,9 +37,9 @@ struct __attribute__((packed)) table_register {
 	uint64_t base;
 };
 
-/* What trap_entry() in trap.S leaves on the stack. */
+/* What trap_entry() in trap.S leaves on the stack; the first register is R15. */
 struct frame {
-	uint64_t registers[15];
+	uint64_t registers[14], rax;
 	uint64_t vector, error;
 	uint64_t rip, cs, rflags, rsp, ss;
 };
@@ -54,8 +54,9 @@ static struct gate idt[VECTORS];
 static struct tss tss;
 static uint8_t stack[8192] __attribute__((aligned(16)));
 
-/* Null, code, data, and two for the TSS. */
-static uint64_t gdt[5] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
+/* Null, code, data, the same for ring 3, and two for the TSS. */
+static uint64_t gdt[7] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00affb000000ffff,
+			   0x00cff3000000ffff };
 
 static struct trap caught;
 static uint64_t resume_rsp; /* 0: nobody expects an exception */
@@ -64,9 +65,9 @@ static void set_tss_descriptor(void)
 {
 	uint64_t base = (uintptr_t)&tss;
 
-	gdt[3] = (sizeof(tss) - 1) | (base & 0xffffff) << 16 | (uint64_t)TSS_AVAILABLE << 40 |
-		 (base >> 24 & 0xff) << 56;
-	gdt[4] = base >> 32;
+	gdt[TASK / 8] = (sizeof(tss) - 1) | (base & 0xffffff) << 16 |
+			(uint64_t)TSS_AVAILABLE << 40 | (base >> 24 & 0xff) << 56;
+	gdt[TASK / 8 + 1] = base >> 32;
 }
 
 static void set_gate(unsigned vector)
@@ -75,9 +76,9 @@ static void set_gate(unsigned vector)
 
 	idt[vector] = (struct gate){
 		.offset_low = (uint16_t)offset,
-		.selector = CODE,
+		.selector = TRAP_CODE,
 		.stack = 1,
-		.type = INTERRUPT_GATE,
+		.type = INTERRUPT_GATE | (vector == CPU_BREAKPOINT ? FROM_RING_3 : 0),
 		.offset_middle = (uint16_t)(offset >> 16),
 		.offset_high = (uint32_t)(offset >> 32),
 	};
@@ -104,11 +105,14 @@ void trap_handle(struct frame *frame)
 		.error = frame->error,
 		.address = cpu_cr2(),
 		.rip = frame->rip,
+		.rax = frame->rax,
 	};
 	if (!resume_rsp)
 		trap_unexpected(&caught);
 	frame->rip = (uintptr_t)trap_resume;
+	frame->cs = TRAP_CODE;
 	frame->rsp = resume_rsp;
+	frame->ss = TRAP_DATA;
 	frame->rflags &= ~CPU_RFLAGS_DF;
 	resume_rsp = 0;
 }
