@@ -189,6 +189,19 @@ static uint64_t model_count(const struct model *model, uint64_t first, uint64_t 
 	return pages;
 }
 
+/* True if a global page is mapped in the range of `m`. */
+static bool model_has_global(const struct model *model, const struct pt_mapping *m)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < model->count; i++) {
+		struct segment s = common(model->segments[i], m->va.raw >> 12, m->pages);
+
+		found |= s.count != 0 && (s.attr.flags & PT_GLOBAL);
+	}
+	return found;
+}
+
 static int compare_segments(const void *a, const void *b)
 {
 	const struct segment *x = a, *y = b;
@@ -482,8 +495,10 @@ static void expect_flush(const struct trial *t, const struct pt_flush *old, uint
 	bool replaces = t->request.op == OP_MAP && t->request.options.conflict == PT_REPLACE;
 	bool changes = replaces || t->request.op == OP_PROTECT || t->request.op == OP_UNMAP;
 
-	if (first <= last && changes)
+	if (first <= last && changes) {
 		CHECK(page <= first && last - page < flush->pages, t->name);
+		CHECK(flush->global || !model_has_global(&t->model, &t->request.m), t->name);
+	}
 	/* Tables that are collapsed or cleaned are so as a whole. */
 	if (old->pages == 0 && flush->pages != 0 && t->request.op != OP_COLLAPSE)
 		CHECK(page >= t->request.m.va.raw >> 12 &&
