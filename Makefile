@@ -19,7 +19,7 @@ help: ## this list
 	@echo
 	@echo '    make run KERNEL=file CMDLINE="..." INITRD=file MEM=2G CPU=qemu64 GUI=1'
 	@echo '    make run KERNEL=file CONF=hoist.conf QEMU_ARGS="-s -S"'
-	@echo '    make fuzz SECONDS=60        make boot CASES="words of their names"'
+	@echo '    make fuzz SECONDS=60 OPS=10000000        make boot CASES="words of their names"'
 	@echo '    make install PREFIX=/usr/local DESTDIR='
 
 # ---- the machine: everything is a Debian package ------------------------------------
@@ -220,6 +220,20 @@ $(B)/fake/%: $(B)/fake/tests/%.o $(FAKE_LIB)
 	@mkdir -p $(@D)
 	@$(CLANG) $(SANITIZE) $^ -o $@
 
+# Threads, under a sanitizer that goes with no other.
+THREAD_CFLAGS = -std=gnu11 -g -O1 -I. -fsanitize=thread
+THREAD_PROGRAMS = $(patsubst tests/threads/%.c,$(B)/threads/%,$(wildcard tests/threads/*.c))
+THREAD_LIB = $(patsubst %.c,$(B)/threads/%.o,$(PAGING) tests/fake/space.c tests/fake/sdm.c)
+
+$(B)/threads/%.o: %.c | packages
+	@mkdir -p $(@D)
+	@$(CLANG) $(THREAD_CFLAGS) $(WARNINGS) $(DEPS) -c $< -o $@
+
+$(B)/threads/%: $(B)/threads/tests/threads/%.o $(THREAD_LIB)
+	@$(CLANG) -fsanitize=thread -pthread $^ -o $@
+
+HOST_PROGRAMS += $(THREAD_PROGRAMS)
+
 .SECONDARY:
 
 BOOT_FILES = $(B)/hoist.efi $(KERNEL_ELF) $(KERNEL_BAD) $(B)/kernels/readme.elf
@@ -264,11 +278,20 @@ $(B)/fuzz/fuzz_pt: tests/fuzz/fuzz_pt.c $(PAGING) tests/fake/space.c \
 	@mkdir -p $(@D)
 	@$(CLANG) $(FUZZ_CFLAGS) $(FAKE_LAYOUT) $(WARNINGS) $(filter %.c,$^) -o $@
 
+# The random test of the core, for volume: as fast as the core itself is.
+OPS ?= 10000000
+VOLUME_SOURCES = tests/property/prop_pt.c $(PAGING) tests/fake/space.c tests/fake/sdm.c
+
+$(B)/volume/prop_pt: $(VOLUME_SOURCES) $(wildcard paging/*.h tests/*.h tests/fake/*.h) | packages
+	@mkdir -p $(@D)
+	@$(CC) -std=gnu11 -g -O2 -I. $(WARNINGS) $(VOLUME_SOURCES) -o $@
+
 .PHONY: fuzz
-fuzz: $(FUZZ_PROGRAMS) ## libFuzzer targets, SECONDS=n each
+fuzz: $(FUZZ_PROGRAMS) $(B)/volume/prop_pt ## libFuzzer targets, SECONDS=n each; OPS=n random calls
 	@for f in $(FUZZ_PROGRAMS); do echo "== $$f"; mkdir -p $$f.corpus; \
 		$$f -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=$(B)/fuzz/ \
 			$$f.corpus 2>&1 | tail -n 12; done
+	@echo "== $(B)/volume/prop_pt"; OPS=$(OPS) $(B)/volume/prop_pt
 
 # ---- benchmarks ---------------------------------------------------------------------------------
 

@@ -19,6 +19,18 @@ static void *allocate(size_t count, size_t size)
 	return memory;
 }
 
+/* Whole pages of the host, so that they can be made read-only. */
+static void *allocate_pages(size_t bytes)
+{
+	void *memory = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+
+	if (!memory) {
+		fputs("out of memory\n", stderr);
+		exit(2);
+	}
+	return memory;
+}
+
 /*
  * Groups of consecutive tables, every other group in descending order. The
  * stack is read from its end, so an ascending group lies in it descending.
@@ -34,7 +46,7 @@ static size_t shuffled(size_t position, size_t count)
 void space_arena_init(struct space_arena *ret_arena, size_t count)
 {
 	*ret_arena = (struct space_arena){
-		.bytes = allocate(count, TABLE_BYTES),
+		.bytes = allocate_pages(count * TABLE_BYTES),
 		.count = count,
 		.stack = allocate(count, sizeof(size_t)),
 		.free = count,

@@ -3,7 +3,8 @@
  * translate every edge of every mapping, and the pages beside it, as a plain
  * list of the accepted requests does; a request takes exactly the tables and
  * writes exactly the leaves that were announced; a refused one leaves no trace;
- * the audit is clean. Replay with SEED=<printed number>, ROUNDS=<n> for more.
+ * the audit is clean. Replay with SEED=<printed number> and OPS=<as then>; with
+ * EVERY=1, tables are compared as a whole after every request.
  */
 #include "tests/check.h"
 #include "tests/fake/sdm.h"
@@ -26,7 +27,7 @@ struct model {
 	size_t count;
 };
 
-enum op { OP_MAP, OP_PROTECT, OP_UNMAP, OP_CLEAN, OP_COUNT };
+enum op { OP_MAP, OP_PROTECT, OP_UNMAP, OP_CLEAN, OP_COLLAPSE, OP_COUNT };
 
 struct request {
 	enum op op;
@@ -39,7 +40,7 @@ struct trial {
 	struct space_fixture f;
 	struct model model;
 	struct request request;
-	struct pt_audit before;
+	bool collapsed; /* then leaves may have been used that the model thinks unused */
 	uint64_t rng;
 	char name[96];
 };
@@ -139,7 +140,7 @@ static void model_fill(struct model *model, const struct pt_mapping *m)
 /* Takes the range out of the model, and puts it back with other rights if it is a protect. */
 static void model_apply(struct model *model, const struct request *r)
 {
-	if (r->op == OP_CLEAN)
+	if (r->op == OP_CLEAN || r->op == OP_COLLAPSE)
 		return;
 	if (r->op == OP_MAP && r->options.conflict == PT_KEEP) {
 		model_fill(model, &r->m);
@@ -186,6 +187,19 @@ static uint64_t model_count(const struct model *model, uint64_t first, uint64_t 
 		*ret_last = later(*ret_last, s.first + s.count - 1);
 	}
 	return pages;
+}
+
+/* True if a global page is mapped in the range of `m`. */
+static bool model_has_global(const struct model *model, const struct pt_mapping *m)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < model->count; i++) {
+		struct segment s = common(model->segments[i], m->va.raw >> 12, m->pages);
+
+		found |= s.count != 0 && (s.attr.flags & PT_GLOBAL);
+	}
+	return found;
 }
 
 static int compare_segments(const void *a, const void *b)
@@ -270,6 +284,19 @@ static bool page_is_canonical(const struct pt_cpu *cpu, uint64_t page)
 	return page < half || (page >= top - half && page < top);
 }
 
+/* Addresses and length are multiples of a leaf that the processor has. */
+static enum pt_status expected_if_exact(const struct pt_cpu *cpu, const struct request *r)
+{
+	static const uint64_t sizes[] = { 1, 1, PAGE_2M, PAGE_1G };
+	uint64_t size = sizes[r->options.max_leaf];
+
+	if (r->options.max_leaf == 0 || r->options.max_leaf > cpu->max_leaf)
+		return PT_ERR_LEVEL;
+	return (r->m.va.raw >> 12) % size || (r->m.pa.raw >> 12) % size || r->m.pages % size
+		       ? PT_ERR_UNALIGNED
+		       : PT_OK;
+}
+
 /* What the contract says of the range and the rights; the first reason wins. */
 static enum pt_status expected_status(const struct pt_cpu *cpu, const struct request *r)
 {
@@ -282,7 +309,9 @@ static enum pt_status expected_status(const struct pt_cpu *cpu, const struct req
 	if (r->op == OP_MAP && (r->m.pa.raw >> 12) + r->m.pages > UINT64_C(1)
 									  << (cpu->phys_bits - 12))
 		return PT_ERR_PHYS;
-	return wx && (r->op == OP_MAP || r->op == OP_PROTECT) ? PT_ERR_WX : PT_OK;
+	if (wx && (r->op == OP_MAP || r->op == OP_PROTECT))
+		return PT_ERR_WX;
+	return r->op == OP_MAP && r->options.exact ? expected_if_exact(cpu, r) : PT_OK;
 }
 
 /* Small leaves cost tables; requests are cut so that the arena is filled, not swamped. */
@@ -348,16 +377,33 @@ static struct pt_options random_options(struct trial *t)
 	struct pt_options options = { .conflict = (enum pt_conflict)below(t, 3) };
 
 	options.max_leaf = below(t, 4) == 0 ? (unsigned)below(t, 4) : 0;
+	/* Not to keep: what a smaller leaf is in the way of is a matter of other tests. */
+	options.exact = options.conflict != PT_KEEP && below(t, 6) == 0;
+	if (options.exact)
+		options.max_leaf = (unsigned)below(t, 4);
 	options.set_links = below(t, 4) == 0;
 	/* All, so that the model needs no links: limited ones have tests of their own. */
 	options.links = PT_WRITE | PT_USER | PT_EXEC;
 	return options;
 }
 
+/* Aligned as exact leaves want it, more often than not. */
+static void align_exact(struct trial *t, struct request *r)
+{
+	static const uint64_t sizes[] = { 1, 1, PAGE_2M, PAGE_1G };
+	uint64_t size = sizes[r->options.max_leaf];
+
+	if (below(t, 4) == 0)
+		return;
+	r->m.va = virt(align_down(r->m.va.raw, size << 12));
+	r->m.pa = phys(align_down(r->m.pa.raw, size << 12));
+	r->m.pages = align_down(r->m.pages, size) + size * below(t, 2);
+}
+
 static void random_request(struct trial *t)
 {
-	static const enum op ops[] = { OP_MAP,     OP_MAP,   OP_MAP,  OP_PROTECT,
-				       OP_PROTECT, OP_UNMAP, OP_CLEAN };
+	static const enum op ops[] = { OP_MAP,     OP_MAP,   OP_MAP,   OP_PROTECT,
+				       OP_PROTECT, OP_UNMAP, OP_CLEAN, OP_COLLAPSE };
 	struct request r = { .op = ops[below(t, ARRAY_LEN(ops))] };
 	uint64_t page = random_page(t);
 
@@ -371,6 +417,10 @@ static void random_request(struct trial *t)
 	if (r.op == OP_UNMAP && below(t, 16) == 0)
 		r.m = (struct pt_mapping){ virt(0), phys(0), UINT64_C(1) << 35, r.m.attr };
 	r.m.pages = r.m.pages >> 51 ? 1 : sooner(r.m.pages, affordable(t, &r));
+	if (r.options.exact)
+		align_exact(t, &r);
+	if (r.op == OP_COLLAPSE && below(t, 3) != 0)
+		repeat_segment(t, &r.m);
 	if (r.op == OP_CLEAN && below(t, 3) != 0)
 		empty_a_leaf(t, &r);
 	r.status = expected_status(&t->f.space.cpu, &r);
@@ -392,6 +442,8 @@ static enum pt_status plan_request(const struct trial *t, struct pt_plan *ret_pl
 		return pt_plan_protect(&t->f.space, range, r->m.attr, ret_plan);
 	if (r->op == OP_CLEAN)
 		return pt_plan_clean(&t->f.space, range, ret_plan);
+	if (r->op == OP_COLLAPSE)
+		return pt_plan_collapse(&t->f.space, range, ret_plan);
 	return pt_plan_unmap(&t->f.space, range, ret_plan);
 }
 
@@ -406,6 +458,8 @@ static enum pt_status call_request(struct trial *t)
 		return pt_protect(&t->f.space, range, r->m.attr, &t->f.flush);
 	if (r->op == OP_CLEAN)
 		return pt_clean(&t->f.space, range, &t->f.flush);
+	if (r->op == OP_COLLAPSE)
+		return pt_collapse(&t->f.space, range, &t->f.flush);
 	return pt_unmap(&t->f.space, range, &t->f.flush);
 }
 
@@ -430,6 +484,9 @@ static void naive_leaves(const struct trial *t, uint64_t ret_leaves[PT_MAX_LEAF_
 	}
 }
 
+static uint64_t kept;      /* successful calls that kept something */
+static uint64_t collapses; /* that put leaves together */
+
 static void expect_flush(const struct trial *t, const struct pt_flush *old, uint64_t first,
 			 uint64_t last)
 {
@@ -438,9 +495,12 @@ static void expect_flush(const struct trial *t, const struct pt_flush *old, uint
 	bool replaces = t->request.op == OP_MAP && t->request.options.conflict == PT_REPLACE;
 	bool changes = replaces || t->request.op == OP_PROTECT || t->request.op == OP_UNMAP;
 
-	if (first <= last && changes)
+	if (first <= last && changes) {
 		CHECK(page <= first && last - page < flush->pages, t->name);
-	if (old->pages == 0 && flush->pages != 0)
+		CHECK(flush->global || !model_has_global(&t->model, &t->request.m), t->name);
+	}
+	/* Tables that are collapsed or cleaned are so as a whole. */
+	if (old->pages == 0 && flush->pages != 0 && t->request.op != OP_COLLAPSE)
 		CHECK(page >= t->request.m.va.raw >> 12 &&
 			      page + flush->pages <=
 				      (t->request.m.va.raw >> 12) + t->request.m.pages,
@@ -455,12 +515,27 @@ static void expect_refused(struct trial *t, const struct pt_flush *old)
 	CHECK(space_flush_equal(&t->f.flush, old), t->name);
 }
 
+/* Nothing is left to be put together. */
+static void expect_collapsed(struct trial *t, const struct pt_plan *plan)
+{
+	struct pt_plan again;
+
+	CHECK_STATUS(plan_request(t, &again), PT_OK, space_text, t->name);
+	CHECK_EQ(again.retired, 0, t->name);
+	if (plan->leaves[2] + plan->leaves[3] == 0)
+		return;
+	t->collapsed = true;
+	collapses++;
+}
+
 static void expect_accepted(struct trial *t, const struct pt_plan *plan, size_t taken,
 			    uint64_t mapped)
 {
 	uint64_t leaves[PT_MAX_LEAF_LEVEL + 1] = { 0 };
 
 	CHECK_EQ(space_taken(&t->f.arena), taken + plan->tables, t->name);
+	if (t->request.op == OP_COLLAPSE)
+		expect_collapsed(t, plan);
 	if (t->request.op != OP_MAP || (t->request.options.conflict == PT_KEEP && mapped != 0))
 		return;
 	naive_leaves(t, leaves);
@@ -475,7 +550,7 @@ static void expect_page(const struct trial *t, uint64_t page)
 	struct sdm_translation seen;
 	struct pt_leaf leaf = { 0 };
 	enum pt_status status;
-	uint32_t flags;
+	uint32_t flags, use = PT_ACCESSED | PT_DIRTY;
 
 	if (!page_is_canonical(cpu, page))
 		return;
@@ -490,7 +565,9 @@ static void expect_page(const struct trial *t, uint64_t page)
 		(seen.user ? PT_USER : 0u) | (seen.global ? PT_GLOBAL : 0u) |
 		(seen.accessed ? PT_ACCESSED : 0u) | (seen.dirty ? PT_DIRTY : 0u);
 	CHECK_EQ(seen.pa, (s->frame + (page - s->first)) << 12 | 0x123, t->name);
-	CHECK_EQ(flags, s->attr.flags | (cpu->nx ? 0u : PT_EXEC), t->name);
+	CHECK_EQ(flags & ~use, (s->attr.flags & ~use) | (cpu->nx ? 0u : PT_EXEC), t->name);
+	CHECK_EQ((t->collapsed ? flags & s->attr.flags : flags) & use, s->attr.flags & use,
+		 t->name);
 	CHECK_EQ(seen.type, s->attr.cache, t->name);
 	CHECK_EQ(leaf.attr.flags, flags, t->name);
 	CHECK_EQ(leaf.attr.cache, s->attr.cache, t->name);
@@ -588,13 +665,77 @@ static void expect_structure(struct trial *t)
 	}
 }
 
-static uint64_t kept;                   /* successful calls that kept something */
 static uint64_t outcomes[32][OP_COUNT]; /* by status */
+
+/*
+ * Calls that were carried out and began or ended at such a place, or one page
+ * to either side of it.
+ */
+enum place {
+	PLACE_2M,
+	PLACE_1G,
+	PLACE_512G,
+	PLACE_BOTTOM,
+	PLACE_LOWER_END,
+	PLACE_UPPER_START,
+	PLACE_TOP,
+	PLACE_LAST_PAGE, /* in the range */
+	PLACE_COUNT
+};
+
+static const char *const place_names[] = { "2 MiB edges",
+					   "1 GiB edges",
+					   "512 GiB edges",
+					   "the first page",
+					   "the end of the lower half",
+					   "the start of the upper half",
+					   "the end of the upper half",
+					   "the last page itself" };
+
+static uint64_t operations, places[PLACE_COUNT];
+
+/* True if `page` is a multiple of `size`, or one off it. */
+static bool is_near(uint64_t page, uint64_t size)
+{
+	return (page + 1) % size <= 2;
+}
+
+static void count_place(const struct pt_cpu *cpu, uint64_t page)
+{
+	uint64_t half = UINT64_C(1) << (cpu->levels == 5 ? 44 : 35), top = UINT64_C(1) << 52;
+
+	places[PLACE_2M] += is_near(page, PAGE_2M);
+	places[PLACE_1G] += is_near(page, PAGE_1G);
+	places[PLACE_512G] += is_near(page, 512 * PAGE_1G);
+	places[PLACE_BOTTOM] += page <= 1;
+	places[PLACE_LOWER_END] += page + 1 - half <= 2;
+	places[PLACE_UPPER_START] += page + 1 - (top - half) <= 2;
+	places[PLACE_TOP] += page + 1 - top <= 2;
+}
+
+static void count_places(const struct trial *t)
+{
+	uint64_t first = t->request.m.va.raw >> 12, end = first + t->request.m.pages;
+
+	if (end == first)
+		return;
+	count_place(&t->f.space.cpu, first);
+	count_place(&t->f.space.cpu, end);
+	places[PLACE_LAST_PAGE] += end == UINT64_C(1) << 52;
+}
+
+static void random_calls_came_to_every_edge(void)
+{
+	for (size_t i = 0; i < PLACE_COUNT; i++)
+		CHECK(places[i] > operations / 1000, place_names[i]);
+	CHECK(kept > operations / 1000, "kept");
+	CHECK(collapses > operations / 1000, "collapses");
+}
 
 /* How often each call ended how: a generator that only ever fails tests nothing. */
 static void print_outcomes(void)
 {
-	static const char names[][8] = { "map", "protect", "unmap", "clean" };
+	static const char names[][12] = { "map", "protect", "unmap", "clean", "collapse" };
 
 	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++) {
 		for (size_t op = 0; op < OP_COUNT; op++) {
@@ -604,6 +745,10 @@ static void print_outcomes(void)
 		}
 	}
 	printf("# %" PRIu64 " times something was kept\n", kept);
+	printf("# %" PRIu64 " times leaves were put together\n", collapses);
+	for (size_t i = 0; i < PLACE_COUNT; i++)
+		printf("# %" PRIu64 " times at %s\n", places[i], place_names[i]);
+	printf("# %" PRIu64 " operations\n", operations);
 }
 
 /* The first page that stands in a map's way; the end of the range if none does. */
@@ -649,15 +794,18 @@ static void step(struct trial *t)
 	expect_accepted(t, &plan, taken, mapped);
 	expect_flush(t, &old, first, last);
 	model_apply(&t->model, r);
+	count_places(t);
 }
 
-static void compare_with_model(const struct trial *t)
+/* After each request: the edges of all there is, and of what was asked for. */
+static void compare_edges(const struct trial *t)
 {
 	for (size_t i = 0; i < t->model.count; i++)
 		expect_edges(t, t->model.segments[i].first, t->model.segments[i].count);
 	expect_edges(t, t->request.m.va.raw >> 12, later(t->request.m.pages, 1));
-	expect_runs(t);
 }
+
+static uint64_t every; /* so many requests, tables are compared as a whole */
 
 static void run_trial(const struct pt_cpu *cpu, uint64_t seed)
 {
@@ -674,8 +822,12 @@ static void run_trial(const struct pt_cpu *cpu, uint64_t seed)
 		step(t);
 		if (below(t, 3) != 0)
 			pt_release(&t->f.space, &t->f.flush);
-		expect_structure(t);
-		compare_with_model(t);
+		operations++;
+		compare_edges(t);
+		if (i % every == every - 1 || i == STEPS - 1) {
+			expect_structure(t);
+			expect_runs(t);
+		}
 	}
 	space_fixture_free(&t->f);
 	free(t);
@@ -785,20 +937,29 @@ static void a_plan_for_a_list_takes_what_mapping_it_takes(void)
 	}
 }
 
+/* A number of the environment's, or the default; 0 is none. */
+static uint64_t number(const char *name, uint64_t standard)
+{
+	const char *text = getenv(name);
+	uint64_t value = text ? strtoull(text, NULL, 0) : standard;
+
+	return value ? value : standard;
+}
+
 int main(int argc, char **argv)
 {
-	const char *text = getenv("ROUNDS");
-
 	(void)argc;
 	(void)argv;
 	seed = check_seed(1);
-	rounds = text ? strtoull(text, NULL, 0) : 40;
+	rounds = (number("OPS", 50000) + 5 * STEPS - 1) / (5 * STEPS);
+	every = number("EVERY", 8);
 	RUN(tables_agree_with_the_list_on_a_full_processor);
 	RUN(tables_agree_with_the_list_with_five_levels);
 	RUN(tables_agree_with_the_list_without_1_gib_leaves);
 	RUN(tables_agree_with_the_list_with_small_pages_only);
 	RUN(tables_agree_with_the_list_without_nx);
 	RUN(a_plan_for_a_list_takes_what_mapping_it_takes);
+	RUN(random_calls_came_to_every_edge);
 	print_outcomes();
 	return check_done();
 }
