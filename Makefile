@@ -188,17 +188,23 @@ $(B)/kernels/readme.elf: README.md loader/hoist.h tests/boot/readme.py | package
 	@$(PYTHON) tests/boot/readme.py $(B)/readme
 	@cp $(B)/readme/kernel.elf $@
 
+# That the mutation tests can tell the dead from the living: a few mutants, a few tests.
+MUTATE_CHECK = $(PYTHON) -B tests/mutate.py --self-check \
+	--host $(addprefix tests/unit/test_,addr.c pt.c pt_read.c pte.c) $(wildcard tests/fake/s*.c) \
+	--fake tests/unit/test_pte.c tests/fake/space.c
+
 .PHONY: test check boot
 test: $(HOST_PROGRAMS) $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) --alone "$(PYTHON) tests/boot/boot.py"
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) \
+		--alone "$(MUTATE_CHECK)" --alone "$(PYTHON) tests/boot/boot.py"
 
 check: $(HOST_PROGRAMS) ## the host part of the tests
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS)
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) --alone "$(MUTATE_CHECK)"
 
 boot: $(BOOT_FILES) ## the QEMU part of the tests
 	@$(PYTHON) tests/boot/boot.py $(CASES)
 
-# ---- fuzzing, coverage --------------------------------------------------------------------------
+# ---- fuzzing ------------------------------------------------------------------------------------
 
 SECONDS ?= 60
 FUZZ_PROGRAMS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
@@ -221,6 +227,19 @@ fuzz: $(FUZZ_PROGRAMS) ## libFuzzer targets, SECONDS=n each
 	@for f in $(FUZZ_PROGRAMS); do echo "== $$f"; mkdir -p $$f.corpus; \
 		$$f -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=$(B)/fuzz/ \
 			$$f.corpus 2>&1 | tail -n 12; done
+
+# ---- mutation --------------------------------------------------------------------------------
+
+# Mechanical changes of paging/, each of which a test has to notice; MUTANTS=all takes an hour.
+MUTANTS ?= 200
+SEED ?= 1
+MUTATE = $(PYTHON) -B tests/mutate.py --host $(HOST_TESTS) $(wildcard tests/fake/*.c) \
+	--fake $(FAKE_ONLY) $(BOTH_LAYOUTS) tests/fake/space.c
+
+.PHONY: mutate
+mutate: | packages ## mutants of paging/ that no test notices: MUTANTS=n|all SEED=n
+	@$(MUTATE) --mutants $(MUTANTS) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
+
 
 # ---- benchmarks ---------------------------------------------------------------------------------
 

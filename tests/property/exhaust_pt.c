@@ -75,6 +75,7 @@ static size_t node_count, node_room;
 static uint64_t *seen; /* a hash set, 0: free */
 static size_t seen_count;
 static uint64_t transitions;
+static size_t most_states = SIZE_MAX; /* for a short run: of a window, about */
 static char name[96];
 
 static unsigned page_count(void)
@@ -454,7 +455,7 @@ static void explore(const struct window *w)
 	add_node((struct node){ .depth = 0 });
 	restore_node(0);
 	remember(hash_tree(fixture.space.root, window->levels, 0));
-	for (size_t i = 0; i < node_count && check_failures == 0; i++)
+	for (size_t i = 0; i < node_count && seen_count < most_states && check_failures == 0; i++)
 		expand_node((uint32_t)i);
 	printf("# %s: every sequence of %u calls, %zu states, %" PRIu64 " calls\n", w->name,
 	       w->depth, seen_count, transitions);
@@ -470,7 +471,7 @@ static const struct window WINDOWS[] = {
 
 static void every_short_sequence_of_calls_agrees_with_an_array(void)
 {
-	const char *text = getenv("ROUNDS");
+	const char *text = getenv("DEEPER");
 	unsigned deeper = text ? (unsigned)strtoul(text, NULL, 0) : 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(WINDOWS) && check_failures == 0; i++) {
@@ -483,8 +484,12 @@ static void every_short_sequence_of_calls_agrees_with_an_array(void)
 
 int main(int argc, char **argv)
 {
+	const char *text = getenv("STATES");
+
 	(void)argc;
 	(void)argv;
+	if (text)
+		most_states = strtoull(text, NULL, 0);
 	seen = calloc(SET_SIZE, sizeof(*seen));
 	if (!seen)
 		return 2;
