@@ -228,6 +228,34 @@ fuzz: $(FUZZ_PROGRAMS) ## libFuzzer targets, SECONDS=n each
 		$$f -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=$(B)/fuzz/ \
 			$$f.corpus 2>&1 | tail -n 12; done
 
+# ---- coverage --------------------------------------------------------------------------------
+
+COVERAGE_CFLAGS = -std=gnu11 -g -O1 -I. -fprofile-instr-generate -fcoverage-mapping
+COVERAGE_PROGRAMS = $(HOST_PROGRAMS:$(B)/%=$(B)/coverage/%)
+
+$(B)/coverage/host/%.o: %.c | packages
+	@mkdir -p $(@D)
+	@$(CLANG) $(COVERAGE_CFLAGS) $(DEPS) -c $< -o $@
+
+$(B)/coverage/fake/%.o: %.c | packages
+	@mkdir -p $(@D)
+	@$(CLANG) $(COVERAGE_CFLAGS) $(FAKE_LAYOUT) $(DEPS) -c $< -o $@
+
+$(B)/coverage/host/%: $(B)/coverage/host/tests/%.o $(HOST_LIB:$(B)/%=$(B)/coverage/%)
+	@mkdir -p $(@D)
+	@$(CLANG) $(COVERAGE_CFLAGS) $^ -o $@
+
+$(B)/coverage/fake/%: $(B)/coverage/fake/tests/%.o $(FAKE_LIB:$(B)/%=$(B)/coverage/%)
+	@mkdir -p $(@D)
+	@$(CLANG) $(COVERAGE_CFLAGS) $^ -o $@
+
+.PHONY: coverage coverage-packages
+coverage-packages: packages
+	$(call require,llvm)
+
+coverage: coverage-packages $(COVERAGE_PROGRAMS) ## lines and branches of paging/ that tests reach
+	@$(PYTHON) tests/coverage.py --lines 98 --branches 95 $(COVERAGE_PROGRAMS)
+
 # ---- mutation --------------------------------------------------------------------------------
 
 # Mechanical changes of paging/, each of which a test has to notice; MUTANTS=all takes an hour.
