@@ -532,6 +532,20 @@ static void compare_flush(const struct call *call)
 	      place());
 }
 
+/* Before the array is changed: the leaves of a map or protect are all that the range gets. */
+static void compare_plan(const struct call *call, const struct pt_plan *plan)
+{
+	bool maps = call->verb->op == OP_MAP && call->verb->options.conflict != PT_KEEP;
+	uint64_t planned = 0, mapped = 0;
+
+	for (unsigned level = 1; level <= PT_MAX_LEAF_LEVEL; level++)
+		planned += plan->leaves[level] * level_pages(level);
+	for (unsigned page = call->first; page < call->first + call->count; page++)
+		mapped += after[page].mapped;
+	if (maps || call->verb->op == OP_PROTECT)
+		CHECK_EQ(planned, mapped, place());
+}
+
 /* True if the call leads to a state that is new in this window. */
 static bool expect_state(const struct call *call)
 {
@@ -553,7 +567,7 @@ static bool expect_state(const struct call *call)
 /* Makes the call; true if it leads to a state that is new in this window. */
 static bool expect_call(const struct call *call)
 {
-	size_t taken = space_taken(&fixture.arena);
+	size_t taken = space_taken(&fixture.arena), released;
 	unsigned obstacle;
 	enum pt_status status = expected_status(call, &obstacle);
 	struct pt_plan plan;
@@ -570,9 +584,11 @@ static bool expect_call(const struct call *call)
 		return false;
 	}
 	compare_flush(call);
+	compare_plan(call, &plan);
 	apply_to_cells();
 	CHECK(space_taken(&fixture.arena) == taken + plan.tables, place());
-	pt_release(&fixture.space, &fixture.flush);
+	released = pt_release(&fixture.space, &fixture.flush);
+	CHECK(call->verb->op != OP_COLLAPSE || released == plan.retired, place());
 	return expect_state(call);
 }
 
