@@ -5,7 +5,7 @@
 
 The programs are compiled with -fprofile-instr-generate -fcoverage-mapping. Prints each file's lines
 and branches (two of each condition that is not constant), what was never executed or taken, and
-the totals, of all programs and both layouts together; ends with an error below the percentages given.
+the totals, of all programs and both layouts together. Ends with an error below the percentages.
 """
 
 from __future__ import annotations

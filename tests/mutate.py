@@ -185,8 +185,9 @@ class Bench:
             order = sorted((p for p in self.programs if p.layout == layout),
                            key=lambda p: p.seconds / (1 + p.kills))
         for program in order:
-            own = library if (library / program.name).exists() else self._directory / layout
-            if not program.run(own, library, 1.5 + 10 * program.seconds):
+            changed = (library / program.name).exists()
+            directory = library if changed else self._directory / layout
+            if not program.run(directory, library, 1.5 + 10 * program.seconds):
                 with self._lock:
                     program.kills += 1
                 return True
@@ -247,7 +248,8 @@ class Reasons:
         codes: dict[str, str] = {}
         for path, before, _ in self.known:
             if path not in codes:
-                codes[path] = " ".join(Path(path).read_text().split()) if Path(path).exists() else ""
+                text = Path(path).read_text() if Path(path).exists() else ""
+                codes[path] = " ".join(text.split())
             if before not in codes[path]:
                 yield f"{path}: {before}"
 
@@ -325,7 +327,8 @@ class Run:
         stale = list(self.reasons.stale())
         for line in stale:
             print(f"{REASONS}: no such code: {line}")
-        print(f"{self.counted} mutants: {self.killed} killed, {self.explained} survive for a reason,"
+        print(f"{self.counted} mutants: {self.killed} killed,"
+              f" {self.explained} survive for a reason,"
               f" {self.unexplained} survive")
         return 1 if self.unexplained or self.wrong or stale or not self.counted else 0
 

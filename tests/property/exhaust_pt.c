@@ -588,6 +588,8 @@ static bool expect_call(const struct call *call)
 	apply_to_cells();
 	CHECK(space_taken(&fixture.arena) == taken + plan.tables, place());
 	released = pt_release(&fixture.space, &fixture.flush);
+	/* Sub-trees are announced; only a collapse retires each table for itself. */
+	CHECK(released >= plan.retired && (released > 0) == (plan.retired > 0), place());
 	CHECK(call->verb->op != OP_COLLAPSE || released == plan.retired, place());
 	return expect_state(call);
 }
