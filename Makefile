@@ -199,10 +199,14 @@ FAKE_ONLY = $(wildcard tests/property/exhaust_pt.c)
 BOTH_LAYOUTS = tests/unit/test_pte.c
 HOST_TESTS = $(filter-out $(FAKE_ONLY),$(wildcard tests/unit/*.c tests/property/*.c))
 HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) \
-	$(patsubst tests/%.c,$(B)/fake/%,$(FAKE_ONLY) $(BOTH_LAYOUTS))
+	$(BOTH_LAYOUTS:tests/%.c=$(B)/fake/%) $(FAKE_ONLY:tests/%.c=$(B)/fast/%)
 
 HOST_LIB = $(patsubst %.c,$(B)/host/%.o,$(CORE) $(wildcard tests/fake/*.c))
 FAKE_LIB = $(patsubst %.c,$(B)/fake/%.o,$(PAGING) tests/fake/space.c)
+FAST_LIB = $(FAKE_LIB:$(B)/fake/%=$(B)/fast/%)
+
+# Millions of calls: no address sanitizer, which sees nothing in an arena of small tables.
+FAST_CFLAGS = -std=gnu11 -g -O2 -I. -fsanitize=undefined -fsanitize-trap=undefined
 
 $(B)/host/%.o: %.c | packages
 	@mkdir -p $(@D)
@@ -212,6 +216,10 @@ $(B)/fake/%.o: %.c | packages
 	@mkdir -p $(@D)
 	@$(CLANG) $(HOST_CFLAGS) $(FAKE_LAYOUT) $(WARNINGS) $(DEPS) -c $< -o $@
 
+$(B)/fast/%.o: %.c | packages
+	@mkdir -p $(@D)
+	@$(CLANG) $(FAST_CFLAGS) $(FAKE_LAYOUT) $(WARNINGS) $(DEPS) -c $< -o $@
+
 $(B)/host/%: $(B)/host/tests/%.o $(HOST_LIB)
 	@mkdir -p $(@D)
 	@$(CLANG) $(SANITIZE) $^ -o $@
@@ -219,6 +227,10 @@ $(B)/host/%: $(B)/host/tests/%.o $(HOST_LIB)
 $(B)/fake/%: $(B)/fake/tests/%.o $(FAKE_LIB)
 	@mkdir -p $(@D)
 	@$(CLANG) $(SANITIZE) $^ -o $@
+
+$(B)/fast/%: $(B)/fast/tests/%.o $(FAST_LIB)
+	@mkdir -p $(@D)
+	@$(CLANG) $(FAST_CFLAGS) $^ -o $@
 
 # Threads, under a sanitizer that goes with no other.
 THREAD_CFLAGS = -std=gnu11 -g -O1 -I. -fsanitize=thread
@@ -245,14 +257,19 @@ $(B)/kernels/readme.elf: README.md loader/hoist.h tests/boot/readme.py | package
 # Compiles what `make dist` and `make install` make.
 DIST_TEST = tests/dist/dist.py
 
+# That the mutation tests can tell the dead from the living: a few mutants, a few tests.
+MUTATE_CHECK = $(PYTHON) -B tests/mutate.py --self-check \
+	--host $(addprefix tests/unit/test_,addr.c pt.c pt_read.c pte.c) $(wildcard tests/fake/s*.c) \
+	--fake tests/unit/test_pte.c tests/fake/space.c
+
 .PHONY: test check hardware boot
 test: $(HOST_PROGRAMS) $(DIST) $(B)/hardware/prober.elf $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST) \
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST) --alone "$(MUTATE_CHECK)" \
 		--alone "$(PYTHON) tests/hardware/hardware.py" \
 		--alone "$(PYTHON) tests/boot/boot.py"
 
 check: $(HOST_PROGRAMS) $(DIST) ## the host part of the tests
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST)
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST) --alone "$(MUTATE_CHECK)"
 
 hardware: $(B)/hardware/prober.elf ## random address spaces against a processor, in QEMU
 	@$(PYTHON) tests/hardware/hardware.py $(CASES)
@@ -260,7 +277,7 @@ hardware: $(B)/hardware/prober.elf ## random address spaces against a processor,
 boot: $(BOOT_FILES) ## the QEMU part of the tests
 	@$(PYTHON) tests/boot/boot.py $(CASES)
 
-# ---- fuzzing, coverage --------------------------------------------------------------------------
+# ---- fuzzing ------------------------------------------------------------------------------------
 
 SECONDS ?= 60
 FUZZ_PROGRAMS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
@@ -292,6 +309,47 @@ fuzz: $(FUZZ_PROGRAMS) $(B)/volume/prop_pt ## libFuzzer targets, SECONDS=n each;
 		$$f -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=$(B)/fuzz/ \
 			$$f.corpus 2>&1 | tail -n 12; done
 	@echo "== $(B)/volume/prop_pt"; OPS=$(OPS) $(B)/volume/prop_pt
+
+# ---- coverage --------------------------------------------------------------------------------
+
+COVERAGE_CFLAGS = -std=gnu11 -g -O1 -I. -fprofile-instr-generate -fcoverage-mapping
+COVERAGE_PROGRAMS = $(patsubst $(B)/%,$(B)/coverage/%,$(HOST_PROGRAMS:$(B)/fast/%=$(B)/fake/%))
+
+$(B)/coverage/host/%.o: %.c | packages
+	@mkdir -p $(@D)
+	@$(CLANG) $(COVERAGE_CFLAGS) $(DEPS) -c $< -o $@
+
+$(B)/coverage/fake/%.o: %.c | packages
+	@mkdir -p $(@D)
+	@$(CLANG) $(COVERAGE_CFLAGS) $(FAKE_LAYOUT) $(DEPS) -c $< -o $@
+
+$(B)/coverage/host/%: $(B)/coverage/host/tests/%.o $(HOST_LIB:$(B)/%=$(B)/coverage/%)
+	@mkdir -p $(@D)
+	@$(CLANG) $(COVERAGE_CFLAGS) $^ -o $@
+
+$(B)/coverage/fake/%: $(B)/coverage/fake/tests/%.o $(FAKE_LIB:$(B)/%=$(B)/coverage/%)
+	@mkdir -p $(@D)
+	@$(CLANG) $(COVERAGE_CFLAGS) $^ -o $@
+
+.PHONY: coverage coverage-packages
+coverage-packages: packages
+	$(call require,llvm)
+
+coverage: coverage-packages $(COVERAGE_PROGRAMS) ## lines and branches of paging/ that tests reach
+	@$(PYTHON) tests/coverage.py --lines 98 --branches 95 $(COVERAGE_PROGRAMS)
+
+# ---- mutation --------------------------------------------------------------------------------
+
+# Mechanical changes of paging/, each of which a test has to notice; MUTANTS=all takes an hour.
+MUTANTS ?= 200
+SEED ?= 1
+MUTATE = $(PYTHON) -B tests/mutate.py --host $(HOST_TESTS) $(wildcard tests/fake/*.c) \
+	--fake $(FAKE_ONLY) $(BOTH_LAYOUTS) tests/fake/space.c
+
+.PHONY: mutate
+mutate: | packages ## mutants of paging/ that no test notices: MUTANTS=n|all SEED=n
+	@$(MUTATE) --mutants $(MUTANTS) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
+
 
 # ---- benchmarks ---------------------------------------------------------------------------------
 

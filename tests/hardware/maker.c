@@ -338,7 +338,7 @@ static uint64_t *entry_of(const struct maker *m, uint64_t va, unsigned level, un
 			*ret_level = l;
 			return entry;
 		}
-		table = pte_table_addr(*entry, l).raw;
+		table = pte_table_addr(&m->space.cpu, *entry, l).raw;
 	}
 }
 

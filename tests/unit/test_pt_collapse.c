@@ -157,15 +157,46 @@ static void only_tables_that_the_range_touches_count(void)
 	struct pt_cpu cpu = scene_cpu();
 	struct space_fixture f;
 	struct pt_range page = { virt(GIB + 6 * MIB + 4096), 1 };
+	struct pt_range nothing = { virt(GIB), 0 };
+	struct pt_plan plan;
 
 	space_fixture_init(&f, &cpu, 600, false);
 	map_gib(&f, 1, RW);
+	CHECK_STATUS(pt_plan_collapse(&f.space, nothing, &plan), PT_OK, space_text, "no page");
+	CHECK_EQ(plan.retired + plan.leaves[2], 0, "no page");
+	CHECK_STATUS(pt_plan_collapse(&f.space, page, &plan), PT_OK, space_text, "one page");
+	CHECK_EQ(plan.retired, 1, "one page");
+	CHECK_EQ(plan.leaves[2], 1, "one page");
 	CHECK_STATUS(pt_collapse(&f.space, page, &f.flush), PT_OK, space_text, "one page");
 	CHECK(f.flush.va.raw <= GIB + 6 * MIB && f.flush.global, "flushed");
 	CHECK(f.flush.va.raw + f.flush.pages * 4096 >= GIB + 8 * MIB, "flushed to its end");
 	CHECK_EQ(pt_release(&f.space, &f.flush), 1, "one table");
 	CHECK_EQ(audit_of(&f).leaves[2], 1, "one larger leaf");
 	CHECK_EQ(audit_of(&f).leaves[1], 511 * 512, "the rest");
+	space_fixture_free(&f);
+}
+
+/* Readers may be inside until the release: the list of retired tables must not show. */
+static void retired_tables_say_what_they_said(void)
+{
+	struct pt_cpu cpu = scene_cpu();
+	struct space_fixture f;
+	uint64_t before[3][512];
+	uint64_t *tables[3];
+
+	space_fixture_init(&f, &cpu, 600, false);
+	map_gib(&f, 1, (struct pt_attr){ PT_EXEC, PT_WB });
+	for (unsigned i = 0; i < 3; i++) {
+		struct pt_range page = { virt(GIB + i * 2 * MIB), 1 };
+
+		tables[i] = entry_of(&f, page.va.raw, 1);
+		memcpy(before[i], tables[i], sizeof(before[i]));
+		CHECK_STATUS(pt_collapse(&f.space, page, &f.flush), PT_OK, space_text, "collapse");
+	}
+	for (unsigned i = 0; i < 3 * 512; i++)
+		CHECK_EQ(tables[i / 512][i % 512] & ~PTE_STASH_MASK, before[i / 512][i % 512],
+			 "an entry of a retired table");
+	CHECK_EQ(pt_release(&f.space, &f.flush), 3, "all of them");
 	space_fixture_free(&f);
 }
 
@@ -204,6 +235,9 @@ static void what_cannot_be_read_is_refused_and_nothing_changes(void)
 	CHECK_STATUS(pt_collapse(&f.space, half, &f.flush), PT_ERR_RANGE, space_text, "hole");
 	half.pages = 0;
 	CHECK_STATUS(pt_collapse(&f.space, half, &f.flush), PT_OK, space_text, "nothing");
+	half = (struct pt_range){ virt(0), 1 };
+	f.space.root.raw = 0x7ffff000;
+	CHECK_STATUS(pt_collapse(&f.space, half, &f.flush), PT_ERR_CORRUPT, space_text, "no root");
 	f.space.tables.take = NULL;
 	CHECK_STATUS(pt_collapse(&f.space, half, &f.flush), PT_ERR_READ_ONLY, space_text, "read");
 	space_fixture_free(&f);
@@ -211,9 +245,10 @@ static void what_cannot_be_read_is_refused_and_nothing_changes(void)
 
 static void a_translation_is_what_a_query_says(void)
 {
-	static const uint64_t probes[] = { 0,           0xfff,        GIB,           GIB + 12345,
-					   2 * GIB - 1, 3 * GIB,      2 * MIB - 1,   0x800000000000,
-					   UINT64_MAX,  4 * GIB + 99, 0x7fffffffffff };
+	static const uint64_t probes[] = {
+		0,           0xfff,          GIB,        GIB + 12345,  2 * GIB - 1,    3 * GIB,
+		2 * MIB - 1, 0x800000000000, UINT64_MAX, 4 * GIB + 99, 0x7fffffffffff, 5 * GIB
+	};
 	struct pt_cpu cpu = scene_cpu();
 	struct space_fixture f;
 	struct pt_mapping low = { virt(0), phys(0x5000), 512, RW };
@@ -222,6 +257,7 @@ static void a_translation_is_what_a_query_says(void)
 	map_gib(&f, 3, RW);
 	CHECK_STATUS(pt_map(&f.space, &low, NULL, &f.flush), PT_OK, space_text, "map");
 	*entry_of(&f, 4 * GIB, 3) = 0x80 | 0x2000 | 1; /* reserved bit */
+	*entry_of(&f, 5 * GIB, 3) = 0x7ffff000 | 7;    /* out of reach */
 	for (size_t i = 0; i < ARRAY_LEN(probes); i++) {
 		struct pt_leaf leaf = { .level = 0 };
 		phys_addr pa = phys(77);
@@ -242,6 +278,7 @@ int main(void)
 	RUN(an_unaligned_frame_keeps_leaves_small);
 	RUN(a_link_that_withholds_a_right_stays);
 	RUN(only_tables_that_the_range_touches_count);
+	RUN(retired_tables_say_what_they_said);
 	RUN(empty_tables_go_and_the_root_stays);
 	RUN(what_cannot_be_read_is_refused_and_nothing_changes);
 	RUN(a_translation_is_what_a_query_says);

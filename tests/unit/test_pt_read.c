@@ -767,6 +767,29 @@ static void an_audit_finds_tables_linked_twice(void)
 	}
 }
 
+/* Wherever it lies among the others: the lowest and the highest address too. */
+static void an_audit_finds_each_of_many_tables_linked_twice(void)
+{
+	struct space_fixture f;
+
+	scene_init(&f, scene_cpu());
+	for (unsigned i = 0; i < 20; i++)
+		scene_map(&f, (struct pt_mapping)SCENE_RUN(i * 2 * MIB, 0, 1, 0, PT_WB));
+	for (unsigned i = 0; i < 20; i++) {
+		struct pt_audit audit;
+		phys_addr scratch[32];
+		uint64_t link = *scene_entry(&f, i * 2 * MIB, 2);
+		uint64_t *free = scene_entry(&f, 20 * 2 * MIB, 2);
+
+		*free = link;
+		CHECK_STATUS(pt_audit(&f.space, scratch, 32, &audit), PT_ERR_SHARED, space_text,
+			     "one of many");
+		CHECK_EQ(audit.where.raw, link & 0xffffffffff000, "one of many");
+		*free = 0;
+	}
+	space_fixture_free(&f);
+}
+
 /* Sixteen links from the root to itself are thousands of paths; the cycle explains them. */
 static void an_audit_names_the_cycle_that_exhausts_its_room(void)
 {
@@ -858,6 +881,7 @@ int main(int argc, char **argv)
 	RUN(an_audit_counts_what_there_is);
 	RUN(an_empty_space_has_one_table_and_no_empty_one);
 	RUN(an_audit_finds_tables_linked_twice);
+	RUN(an_audit_finds_each_of_many_tables_linked_twice);
 	RUN(an_audit_names_the_cycle_that_exhausts_its_room);
 	RUN(an_audit_finds_leaves_writable_and_executable);
 	RUN(an_audit_holds_nothing_against_a_processor_without_nx);
