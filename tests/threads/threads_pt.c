@@ -562,12 +562,14 @@ static void write_and_read(struct pt_cpu cpu)
 
 static void readers_see_nothing_but_what_was_made_with_all_leaves(void)
 {
-	write_and_read((struct pt_cpu){ 4, 3, 46, true, PT_PAT_FULL });
+	write_and_read((struct pt_cpu){
+		.levels = 4, .max_leaf = 3, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL });
 }
 
 static void readers_see_nothing_but_what_was_made_with_five_levels(void)
 {
-	write_and_read((struct pt_cpu){ 5, 2, 52, true, PT_PAT_FULL });
+	write_and_read((struct pt_cpu){
+		.levels = 5, .max_leaf = 2, .phys_bits = 52, .nx = true, .pat = PT_PAT_FULL });
 }
 
 int main(int argc, char **argv)

@@ -1040,7 +1040,9 @@ static void step_through(struct order *o, size_t tables, const char *name)
 		if (!o->is_seen[i] || o->f.shot.is_taken[i])
 			continue;
 		linked++;
-		CHECK(memcmp(o->seen[i], space_table(&o->f.arena, table), 4096) == 0, name);
+		/* A split says what the leaf did; changes of it come after, one by one. */
+		CHECK(o->complete || memcmp(o->seen[i], space_table(&o->f.arena, table), 4096) == 0,
+		      name);
 	}
 	CHECK_EQ(linked, tables, name);
 }
