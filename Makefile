@@ -382,7 +382,7 @@ PURE_CFLAGS = -std=gnu11 -ffreestanding -I.
 format: lint-packages ## clang-format everything
 	@clang-format -i $(SOURCES)
 
-lint: lint-packages $(B)/hoist.efi $(KERNEL_ELF) ## all static checks
+lint: lint-packages $(DIST) $(B)/hoist.efi $(KERNEL_ELF) ## all static checks
 	@.ci/lint
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

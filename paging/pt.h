@@ -597,7 +597,9 @@ struct pt_walk {
 #define PT_NO_BUDGET UINT64_MAX
 
 /*
- * Starts a walk. The space must not change until it has ended.
+ * Starts a walk. The space may change meanwhile: the walk sees each entry as it
+ * was before or after. Tables that it may be in are not to be released until it
+ * has ended.
  * Statuses: UNALIGNED, RANGE, CORRUPT (no root), BUDGET (it is 0).
  */
 enum pt_status pt_walk_start(struct pt_walk *ret_walk, const struct pt_space *space,
