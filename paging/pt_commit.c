@@ -216,6 +216,11 @@ static void commit_descend(struct commit *c, pte_t *entry, unsigned level, struc
 
 	pte_t link = pte_load(entry);
 	pte_t *below = table_below(space, link, level, part.va);
+
+	/* Tables linked twice, at different levels, can change under the plan. */
+	if (!below)
+		return;
+
 	unsigned count = count_link(space, entry, commit_table(c, below, level - 1, part));
 
 	if (!change_removes_tables(change) || is_pinned(space, level, part.va))
