@@ -196,13 +196,13 @@ FAKE_LAYOUT = -DPTE_LAYOUT='"tests/fake/pte_fake.h"'
 
 # Programs of the layout of x86-64, and those of the fake one.
 FAKE_ONLY = $(wildcard tests/property/exhaust_pt.c)
-BOTH_LAYOUTS = tests/unit/test_pte.c
+BOTH_LAYOUTS = tests/unit/test_pte.c tests/property/prop_engine.c
 HOST_TESTS = $(filter-out $(FAKE_ONLY),$(wildcard tests/unit/*.c tests/property/*.c))
 HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) \
 	$(BOTH_LAYOUTS:tests/%.c=$(B)/fake/%) $(FAKE_ONLY:tests/%.c=$(B)/fast/%)
 
 HOST_LIB = $(patsubst %.c,$(B)/host/%.o,$(CORE) $(wildcard tests/fake/*.c))
-FAKE_LIB = $(patsubst %.c,$(B)/fake/%.o,$(PAGING) tests/fake/space.c)
+FAKE_LIB = $(patsubst %.c,$(B)/fake/%.o,$(PAGING) tests/fake/space.c tests/fake/engine.c)
 FAST_LIB = $(FAKE_LIB:$(B)/fake/%=$(B)/fast/%)
 
 # Millions of calls: no address sanitizer, which sees nothing in an arena of small tables.

@@ -197,7 +197,8 @@ static enum pt_status collapse_start(struct collapser *c, struct pt_range range,
 enum pt_status pt_plan_collapse(const struct pt_space *space, struct pt_range range,
 				struct pt_plan *ret_plan)
 {
-	uint64_t budget = space->budget ? space->budget : UINT64_MAX;
+	/* The root counts, as everywhere. */
+	uint64_t budget = (space->budget ? space->budget : UINT64_MAX) - 1;
 	struct collapser c = { .space = space, .plan = ret_plan, .budget = budget };
 	struct collapse_entries e = { 0 };
 	enum pt_status status = collapse_start(&c, range, &e);

@@ -193,6 +193,11 @@ static void commit_descend(struct commit *c, pte_t *entry, unsigned level, struc
 
 	pte_t link = pte_load(entry);
 	pte_t *below = table_below(space, link, level, part.va);
+
+	/* Tables linked twice, at different levels, can change under the plan. */
+	if (!below)
+		return;
+
 	unsigned count = count_link(space, entry, commit_table(c, below, level - 1, part));
 
 	if (!change_removes_tables(change) || is_pinned(space, level, part.va))
@@ -503,8 +508,10 @@ enum pt_status pt_page_unmap(struct pt_space *space, virt_addr va, unsigned leve
 	status = change_carry_out(space, &change, flush);
 	if (status != PT_OK)
 		return status;
-	/* The processor may have used the page since it was looked up. */
-	leaf.own = pte_attr(&space->cpu, removed, level).flags;
+	/* The processor may have used the page since it was looked up. A leaf that went with a
+	   table that others hold is not told of: it is still there. */
+	if (removed != 0)
+		leaf.own = pte_attr(&space->cpu, removed, level).flags;
 	leaf.attr.flags |= leaf.own & (PT_ACCESSED | PT_DIRTY);
 	*ret_leaf = leaf;
 	return PT_OK;

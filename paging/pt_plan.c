@@ -241,6 +241,8 @@ enum pt_status change_adopt(struct change *ret_change, const struct pt_space *sp
 {
 	enum pt_status status = change_entry(ret_change, space, va, level, ACTION_MAP);
 
+	if (status != PT_OK)
+		return status;
 	/* Mapped like a leaf of this level at physical address 0, which adds no bit. */
 	ret_change->adopts = true;
 	ret_change->delta = 0 - ret_change->slice.va;
@@ -629,8 +631,6 @@ static enum pt_status plan_descend(struct planner *p, pte_t entry, unsigned leve
 
 	if (!below)
 		return PT_ERR_CORRUPT;
-	if (is_self_link(space, entry, level))
-		return change->action == ACTION_CLEAN ? PT_OK : PT_ERR_FOREIGN;
 	if (!change->set_links && (change->rights & ~rights))
 		return PT_ERR_LINK;
 
@@ -756,6 +756,10 @@ static enum pt_status plan_entry(struct planner *p, pte_t entry, unsigned level,
 	struct effect own = { .touched = step != STEP_SKIP && step != STEP_DESCEND };
 
 	p->plan->where = virt(part.va);
+	if (is_self_link(change->space, entry, level)) {
+		effect->left++;
+		return change->action == ACTION_CLEAN ? PT_OK : PT_ERR_FOREIGN;
+	}
 	switch (step) {
 	case STEP_SKIP:
 		break;
@@ -778,8 +782,6 @@ static enum pt_status plan_entry(struct planner *p, pte_t entry, unsigned level,
 		status = plan_descend(p, entry, level, part, &own);
 		break;
 	case STEP_DROP:
-		if (is_self_link(change->space, entry, level))
-			return PT_ERR_FOREIGN;
 		plan_let_go(p, pte_table_addr(cpu, entry, level));
 		own.gone = 1;
 		break;

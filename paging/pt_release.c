@@ -185,12 +185,19 @@ static size_t release_entry(const struct pt_space *space, pte_t e, unsigned leve
 	return 0;
 }
 
-/* Gives back one reference; with the last, all below. Depth is bounded by `level`. */
+/*
+ * Gives back one reference; with the last, all below. Of a root, be it one that
+ * this space has left, other spaces' entries and the link to itself stay out of
+ * it. Depth is bounded by `level`.
+ */
 static size_t release_tree(const struct pt_space *space, phys_addr table, unsigned level)
 {
 	const pte_t *entries = table_at(&space->mem, table, 0, 0);
 	enum pt_hold hold = hold_of(space, table);
 	bool looks_inside = level > 1 || space->frames.acquire;
+	bool is_root = level == space->cpu.levels;
+	unsigned first = is_root ? space->root_first : 0;
+	unsigned last = is_root ? space->root_last : PTE_COUNT - 1;
 	size_t count = 1;
 
 	if (hold == PT_FROZEN)
@@ -199,8 +206,11 @@ static size_t release_tree(const struct pt_space *space, phys_addr table, unsign
 		space->tables.give(space->tables.ctx, table, 1);
 		return 0;
 	}
-	for (unsigned i = 0; looks_inside && i < PTE_COUNT; i++)
-		count += release_entry(space, entries[i], level);
+	for (unsigned i = first; looks_inside && i <= last; i++) {
+		if (!is_root || pte_kind(entries[i], level) != PTE_TABLE ||
+		    pte_table_addr(&space->cpu, entries[i], level).raw != table.raw)
+			count += release_entry(space, entries[i], level);
+	}
 	space->tables.give(space->tables.ctx, table, 1);
 	return count;
 }
@@ -249,25 +259,8 @@ size_t pt_release(struct pt_space *space, struct pt_flush *flush)
 
 size_t pt_destroy(struct pt_space *space)
 {
-	const struct pt_tables *tables = &space->tables;
-	const pte_t *root = root_table(space);
-	unsigned top = space->cpu.levels;
-	enum pt_hold hold = hold_of(space, space->root);
-	size_t count = 1;
-
 	space->hot.entries = NULL;
-	if (hold == PT_FROZEN)
-		return 0;
-	if (hold == PT_COMMON) {
-		tables->give(tables->ctx, space->root, 1);
-		return 0;
-	}
-	for (unsigned i = space->root_first; i <= space->root_last; i++) {
-		if (!is_self_link(space, root[i], top))
-			count += release_entry(space, root[i], top);
-	}
-	tables->give(tables->ctx, space->root, 1);
-	return count;
+	return release_tree(space, space->root, space->cpu.levels);
 }
 
 /* ---- copies ------------------------------------------------------------------------ */
