@@ -32,14 +32,16 @@ bool single_map_again(struct pt_space *space, const struct pt_mapping *m)
 }
 
 /* Makes the tables below an absent entry of `level`, one page in each. */
-static bool single_build(struct pt_space *space, pte_t *entry, unsigned level, uint64_t va,
-			 pte_t leaf)
+static bool single_build(struct pt_space *space, const struct change *change, pte_t *entry,
+			 unsigned level)
 {
+	uint64_t va = change->slice.va, pa = va + change->delta;
 	struct reserve reserve = reserve_start(space);
-	pte_t below = leaf;
+	pte_t below = pte_leaf(change->bits[1], pa, 1);
 
 	if (reserve_take(&reserve, level - 1) != PT_OK)
 		return false;
+	acquire_pages(space, pa, 1);
 	for (unsigned l = 1; l < level; l++) {
 		phys_addr at;
 		pte_t *table = reserve_use(&reserve, &at);
@@ -59,7 +61,6 @@ bool single_map(struct pt_space *space, const struct change *change)
 {
 	uint64_t va = change->slice.va, pa = va + change->delta;
 	pte_t *table = root_table(space), *entry = NULL, *link = NULL;
-	pte_t leaf = pte_leaf(change->bits[1], pa, 1);
 	unsigned level = space->cpu.levels;
 
 	if (!is_plain(space))
@@ -76,12 +77,12 @@ bool single_map(struct pt_space *space, const struct change *change)
 	}
 	if (!table || pte_kind(*entry, level) != PTE_ABSENT)
 		return false;
-	acquire_pages(space, pa, 1);
 	if (level > 1) {
-		if (!single_build(space, entry, level, va, leaf))
+		if (!single_build(space, change, entry, level))
 			return false;
 	} else {
-		pte_store(entry, leaf);
+		acquire_pages(space, pa, 1);
+		pte_store(entry, pte_leaf(change->bits[1], pa, 1));
 		if (space->frames.acquire)
 			table = NULL;
 		space->hot = (struct pt_hot){ table, link, va >> level_shift(2), change->attr,
