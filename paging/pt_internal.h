@@ -360,6 +360,7 @@ struct effect {
 	unsigned gone; /* entries in use that become absent */
 	unsigned left; /* entries of the range that are, or come to be, in use */
 	bool touched;  /* something is written, in it or below */
+	unsigned used; /* entries in use now, plus one, as the link says; 0: not known */
 	bool emptied;  /* nothing will be left in the table */
 };
 

@@ -606,16 +606,19 @@ static bool rest_is_absent(const pte_t *table, unsigned level, unsigned first, u
 	return true;
 }
 
-/* True if the table of `level` that `link` leads to will hold nothing. */
-static bool is_emptied(const struct change *change, pte_t link, const pte_t *table, unsigned level,
+static unsigned used_below(const struct change *change, pte_t link)
+{
+	return change->space->counted ? pte_count(link) : 0;
+}
+
+/* True if a table of `level` will hold nothing. */
+static bool is_emptied(const struct change *change, const pte_t *table, unsigned level,
 		       struct slice s, const struct effect *effect)
 {
-	unsigned count = change->space->counted ? pte_count(link) : 0;
-
 	if (!change_removes_tables(change) || effect->left != 0)
 		return false;
-	if (count != 0)
-		return count - 1 == effect->gone;
+	if (effect->used != 0)
+		return effect->used - 1 == effect->gone;
 	return rest_is_absent(table, level, level_index(s.va, level), level_index(s.last, level));
 }
 
@@ -625,7 +628,7 @@ static enum pt_status plan_descend(struct planner *p, pte_t entry, unsigned leve
 	const struct change *change = p->change;
 	const struct pt_space *space = change->space;
 	const pte_t *below = table_below(space, entry, level, part.va);
-	struct effect inside = { 0 };
+	struct effect inside = { .used = used_below(change, entry) };
 	uint32_t rights = pte_rights(&space->cpu, entry, level);
 	bool was_held = p->held;
 
@@ -646,7 +649,7 @@ static enum pt_status plan_descend(struct planner *p, pte_t entry, unsigned leve
 	if (status != PT_OK)
 		return status;
 	ret_effect->touched |= inside.touched || (change->set_links && (change->links & ~rights));
-	if (is_emptied(change, entry, below, level - 1, part, &inside) &&
+	if (is_emptied(change, below, level - 1, part, &inside) &&
 	    !is_pinned(space, level, part.va)) {
 		if (hold != PT_OWN) /* what others hold is not emptied, but let go */
 			*p->plan = before;
@@ -927,13 +930,13 @@ struct effect change_preview(const struct change *change, pte_t link, unsigned l
 	const pte_t *below = table_below(change->space, link, level, part.va);
 	struct pt_plan unused = { 0 };
 	struct planner planner = planner_start(change, &unused);
-	struct effect effect = { 0 };
+	struct effect effect = { .used = used_below(change, link) };
 
 	planner.held = true;
 	planner.budget = UINT64_MAX;
 	if (!below || plan_table(&planner, below, level - 1, part, &effect) != PT_OK)
 		return (struct effect){ 0 };
-	effect.emptied = is_emptied(change, link, below, level - 1, part, &effect) &&
+	effect.emptied = is_emptied(change, below, level - 1, part, &effect) &&
 			 !is_pinned(change->space, level, part.va);
 	return effect;
 }

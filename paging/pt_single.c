@@ -109,24 +109,31 @@ static unsigned single_last_table(const struct pt_space *space, pte_t *const *pa
 	return pte_count(*path[level]) == 0 ? 0 : level - 1;
 }
 
+/* The entries on the way to a page that is mapped; false if it is not. */
+static bool single_path(const struct pt_space *space, uint64_t va,
+			pte_t *ret_path[PT_MAX_LEVELS + 1])
+{
+	pte_t *table = root_table(space);
+
+	for (unsigned level = space->cpu.levels; table; level--) {
+		pte_t *entry = &table[level_index(va, level)];
+
+		ret_path[level] = entry;
+		if (level == 1)
+			return pte_kind(*entry, 1) == PTE_LEAF;
+		if (pte_kind(*entry, level) != PTE_TABLE || is_self_link(space, *entry, level))
+			return false;
+		table = table_below(space, *entry, level, va);
+	}
+	return false;
+}
+
 bool single_unmap(struct pt_space *space, uint64_t va, struct pt_flush *flush)
 {
-	pte_t *path[PT_MAX_LEVELS + 1] = { 0 };
-	pte_t *table = root_table(space);
-	unsigned level = space->cpu.levels;
+	pte_t *path[PT_MAX_LEVELS + 1];
 
-	if (!is_plain(space) || !space->counted || space->frames.acquire)
-		return false;
-	for (; table && level > 0; level--) {
-		path[level] = &table[level_index(va, level)];
-		if (level == 1)
-			break;
-		if (pte_kind(*path[level], level) != PTE_TABLE ||
-		    is_self_link(space, *path[level], level))
-			return false;
-		table = table_below(space, *path[level], level, va);
-	}
-	if (!table || pte_kind(*path[1], 1) != PTE_LEAF)
+	if (!is_plain(space) || !space->counted || space->frames.acquire ||
+	    !single_path(space, va, path))
 		return false;
 
 	unsigned last = single_last_table(space, path, va);
@@ -139,7 +146,7 @@ bool single_unmap(struct pt_space *space, uint64_t va, struct pt_flush *flush)
 
 	flush_add(flush, (struct slice){ va, va + (PT_PAGE_SIZE - 1) },
 		  pte_attr(&space->cpu, old, 1).flags & PT_GLOBAL);
-	for (level = 2; level <= last; level++) {
+	for (unsigned level = 2; level <= last; level++) {
 		pte_t link = *path[level];
 
 		pte_store(path[level], 0);
