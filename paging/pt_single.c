@@ -109,9 +109,9 @@ static unsigned single_last_table(const struct pt_space *space, pte_t *const *pa
 	return pte_count(*path[level]) == 0 ? 0 : level - 1;
 }
 
-/* The entries on the way to a page that is mapped; false if it is not. */
-static bool single_path(const struct pt_space *space, uint64_t va,
-			pte_t *ret_path[PT_MAX_LEVELS + 1])
+/* The entry of a page that is mapped, and those on the way; NULL if it is not. */
+static pte_t *single_path(const struct pt_space *space, uint64_t va,
+			  pte_t *ret_path[PT_MAX_LEVELS + 1])
 {
 	pte_t *table = root_table(space);
 
@@ -120,20 +120,22 @@ static bool single_path(const struct pt_space *space, uint64_t va,
 
 		ret_path[level] = entry;
 		if (level == 1)
-			return pte_kind(*entry, 1) == PTE_LEAF;
+			return pte_kind(*entry, 1) == PTE_LEAF ? entry : NULL;
 		if (pte_kind(*entry, level) != PTE_TABLE || is_self_link(space, *entry, level))
-			return false;
+			return NULL;
 		table = table_below(space, *entry, level, va);
 	}
-	return false;
+	return NULL;
 }
 
 bool single_unmap(struct pt_space *space, uint64_t va, struct pt_flush *flush)
 {
-	pte_t *path[PT_MAX_LEVELS + 1];
+	pte_t *path[PT_MAX_LEVELS + 1] = { NULL }, *entry;
 
-	if (!is_plain(space) || !space->counted || space->frames.acquire ||
-	    !single_path(space, va, path))
+	if (!is_plain(space) || !space->counted || space->frames.acquire)
+		return false;
+	entry = single_path(space, va, path);
+	if (!entry)
 		return false;
 
 	unsigned last = single_last_table(space, path, va);
@@ -142,7 +144,7 @@ bool single_unmap(struct pt_space *space, uint64_t va, struct pt_flush *flush)
 	if (last == 0)
 		return false;
 
-	pte_t old = pte_alter(space, path[1], 0, 0);
+	pte_t old = pte_alter(space, entry, 0, 0);
 
 	flush_add(flush, (struct slice){ va, va + (PT_PAGE_SIZE - 1) },
 		  pte_attr(&space->cpu, old, 1).flags & PT_GLOBAL);
