@@ -261,11 +261,12 @@ struct pt_space {
 	bool doomed;                    /* to be destroyed by the last of them */
 	struct pt_cursor *cursors;      /* at work */
 	struct pte_window window;       /* in which links lead to tables */
-	struct pt_hot {                 /* where the last page was mapped, and as what */
-		pte_t *entries, *link;
-		uint64_t span;
+	struct pt_hot {                 /* the last mapping's flags as bits of a page, */
+		bool is_known;          /* if they are known, */
 		struct pt_attr attr;
 		pte_t bits;
+		pte_t *entries, *link; /* and the table that the last single page went to */
+		uint64_t span;
 	} hot;
 };
 

@@ -434,21 +434,30 @@ static bool is_simple(const struct pt_mapping *m, const struct pt_options *optio
 			    !options->exact && options->max_leaf <= PT_MAX_LEAF_LEVEL);
 }
 
-static enum pt_status map_pages(struct pt_space *space, const struct pt_mapping *m,
-				const struct pt_options *options, struct pt_flush *flush)
+/* Kept apart, so that the short way saves no registers. */
+__attribute__((noinline)) static enum pt_status map_pages(struct pt_space *space,
+							  const struct pt_mapping *m,
+							  const struct pt_options *options,
+							  struct pt_flush *flush)
 {
 	struct change change;
+
+	if (is_simple(m, options) && single_map(space, m))
+		return PT_OK;
+
 	enum pt_status status = change_map(&change, space, m, options);
 
-	if (status != PT_OK || (is_simple(m, options) && single_map(space, &change)))
-		return status;
-	return change_carry_out(space, &change, flush);
+	if (status == PT_OK)
+		status = change_carry_out(space, &change, flush);
+	if (status == PT_OK && !change.empty)
+		single_learn(space, &change);
+	return status;
 }
 
 enum pt_status pt_map(struct pt_space *space, const struct pt_mapping *m,
 		      const struct pt_options *options, struct pt_flush *flush)
 {
-	if (is_simple(m, options) && single_map_again(space, m))
+	if (is_simple(m, options) && single_map_near(space, m))
 		return PT_OK;
 	return map_pages(space, m, options, flush);
 }
@@ -474,11 +483,13 @@ enum pt_status pt_update(struct pt_space *space, struct pt_range range, struct p
 enum pt_status pt_unmap(struct pt_space *space, struct pt_range range, struct pt_flush *flush)
 {
 	struct change change;
+
+	if (range.pages == 1 && single_unmap(space, range.va.raw, flush))
+		return PT_OK;
+
 	enum pt_status status = change_remove(&change, space, range, ACTION_UNMAP);
 
-	if (status != PT_OK || (range.pages == 1 && single_unmap(space, range.va.raw, flush)))
-		return status;
-	return change_carry_out(space, &change, flush);
+	return status == PT_OK ? change_carry_out(space, &change, flush) : status;
 }
 
 enum pt_status pt_clean(struct pt_space *space, struct pt_range range, struct pt_flush *flush)

@@ -374,12 +374,39 @@ enum pt_status change_carry_out(struct pt_space *space, const struct change *cha
 
 /* ---- the short way for one page (pt_single.c); false: nothing was done ------- */
 
-/* As the last page, next to it. */
-bool single_map_again(struct pt_space *space, const struct pt_mapping *m);
-/* `change` is pt_map()'s, checked, for one page and without options. */
-bool single_map(struct pt_space *space, const struct change *change);
-/* `va` is one that change_remove() has accepted. */
+/* True if the space's last mapping has shown what a page with these flags looks like. */
+static inline bool is_known_attr(const struct pt_hot *hot, struct pt_attr attr)
+{
+	return hot->is_known && attr.flags == hot->attr.flags && attr.cache == hot->attr.cache;
+}
+
+/* `m` is one page, of whatever soundness; in the table that the last one went to. */
+static inline bool single_map_near(const struct pt_space *space, const struct pt_mapping *m)
+{
+	const struct pt_hot *hot = &space->hot;
+	uint64_t va = m->va.raw, pa = m->pa.raw;
+
+	if (!hot->entries || va >> level_shift(2) != hot->span || !is_known_attr(hot, m->attr) ||
+	    !is_aligned(va | pa, PT_PAGE_SIZE) || pa >> space->cpu.phys_bits)
+		return false;
+
+	pte_t *entry = &hot->entries[level_index(va, 1)];
+
+	if (*entry != 0)
+		return false;
+	pte_store(entry, pte_leaf(hot->bits, pa, 1));
+	if (space->counted)
+		count_link(space, hot->link, 1);
+	return true;
+}
+
+/* The same, anywhere. */
+bool single_map(struct pt_space *space, const struct pt_mapping *m);
+/* `va` is of whatever soundness. */
 bool single_unmap(struct pt_space *space, uint64_t va, struct pt_flush *flush);
+
+/* Remembers what a page looks like, once it has been mapped in the general way. */
+void single_learn(struct pt_space *space, const struct change *change);
 
 /* An entry at `va`, when the links above leave `rights`. */
 struct pt_entry entry_of(const struct pt_space *space, pte_t e, unsigned level, uint64_t va,
