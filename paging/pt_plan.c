@@ -231,11 +231,13 @@ enum pt_status change_adopt(struct change *ret_change, const struct pt_space *sp
 {
 	enum pt_status status = change_entry(ret_change, space, va, level, ACTION_MAP);
 
+	if (status != PT_OK)
+		return status;
 	/* Mapped like a leaf of this level at physical address 0, which adds no bit. */
 	ret_change->adopts = true;
 	ret_change->delta = 0 - ret_change->slice.va;
 	ret_change->bits[level] = link;
-	return status;
+	return PT_OK;
 }
 
 /* ---- arithmetic ---------------------------------------------------------- */
@@ -364,7 +366,11 @@ static enum step step_over_table(const struct change *change, unsigned level, st
 		/* What is to be kept may be in there, in smaller leaves. */
 		if (change->conflict == PT_KEEP && !change->exact)
 			return STEP_DESCEND;
-		return wants_leaf(change, level, part) ? STEP_REPLACE : STEP_DESCEND;
+		if (!wants_leaf(change, level, part))
+			return STEP_DESCEND;
+		if (!is_pinned(change->space, level, part.va))
+			return STEP_REPLACE;
+		return change->exact ? STEP_REFUSE : STEP_DESCEND;
 	case ACTION_UNMAP:
 		return slice_is_whole(part, level) && !is_pinned(change->space, level, part.va)
 			       ? STEP_DROP
