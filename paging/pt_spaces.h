@@ -1,14 +1,14 @@
 /*
  * Several spaces, walked together: what each maps, and what it has in common
- * with those before it. And the way back, from the pieces of such a walk to
+ * with those before it. And the way back, from the items of such a walk to
  * spaces that map the same and have the same in common.
  *
  *	struct pt_scope scope = { .spaces = old, .count = 2, .ranges = &lower, .range_count = 1,
  *				  .seen = scratch, .most = 1024, .budget = PT_NO_BUDGET };
  *
  *	status = pt_spaces_start(&walk, &scope);
- *	while (status == PT_OK && (status = pt_spaces_next(&walk, &piece)) == PT_OK)
- *		status = pt_spaces_rebuild(new, &piece, &flush);
+ *	while (status == PT_OK && (status = pt_spaces_next(&walk, &item)) == PT_OK)
+ *		status = pt_spaces_rebuild(new, &item, &flush);
  *	(PT_ERR_NOT_MAPPED: the end)
  */
 #ifndef PAGING_PT_SPACES_H
@@ -41,13 +41,13 @@ struct pt_scope {
 	uint64_t budget; /* of tables to be looked at, all together */
 };
 
-enum pt_piece_kind { PT_PIECE_MAPPING, PT_PIECE_REFERENCE };
+enum pt_item_kind { PT_ITEM_MAPPING, PT_ITEM_REFERENCE };
 
 /* One leaf, or a reference to a table and all below it that was shown before. */
-struct pt_piece {
-	enum pt_piece_kind kind;
+struct pt_item {
+	enum pt_item_kind kind;
 	unsigned level; /* of the leaf or of the table: a space's levels if it is its root */
-	size_t space;   /* whose piece it is, by index */
+	size_t space;   /* whose item it is, by index */
 	virt_addr va;   /* the part of it that lies in the range */
 	uint64_t pages;
 	uint32_t links[PT_MAX_LEVELS + 1]; /* rights that the link at each level above the leaf,
@@ -85,24 +85,24 @@ struct pt_spaces {
 enum pt_status pt_spaces_start(struct pt_spaces *ret_walk, const struct pt_scope *scope);
 
 /*
- * The next piece. A table that was met before at the same level, and of which
+ * The next item. A table that was met before at the same level, and of which
  * the same part lies in the range, is shown as a reference if there is anything
  * in it, whatever its level: the root included, and in the same space too. At
  * another level, or cut differently by an end of the range, it is shown again.
  * Soft entries and the link by which tables map themselves are not shown. A
- * reference is always to an earlier piece.
+ * reference is always to an earlier item.
  *
- *   PT_ERR_NOT_MAPPED  there is no further piece: the end
- *   PT_ERR_CORRUPT     as pt_walk_next(); ret_piece->space and ->va say where
+ *   PT_ERR_NOT_MAPPED  there is no further item: the end
+ *   PT_ERR_CORRUPT     as pt_walk_next(); ret_item->space and ->va say where
  *   PT_ERR_BUDGET      more tables than the budget, or than the scratch has room for
  *
  * All of these end the walk.
  */
-enum pt_status pt_spaces_next(struct pt_spaces *walk, struct pt_piece *ret_piece);
+enum pt_status pt_spaces_next(struct pt_spaces *walk, struct pt_item *ret_item);
 
 /*
- * Puts a piece into `spaces`, of which piece->space is to get it. Done for all
- * pieces of a walk in their order, spaces that were empty come to translate as
+ * Puts an item into `spaces`, of which item->space is to get it. Done for all
+ * items of a walk in their order, spaces that were empty come to translate as
  * those of the walk do, with the same tables in common; links let through the
  * same, leaves are no larger. A mapping is mapped, a reference linked as by
  * pt_link_tree(); a reference to a root makes the root of the owner that of the
@@ -115,7 +115,7 @@ enum pt_status pt_spaces_next(struct pt_spaces *walk, struct pt_piece *ret_piece
  * rights and the space does not allow it. On any nothing is changed.
  */
 PT_MUST_USE enum pt_status pt_spaces_rebuild(struct pt_space *const *spaces,
-					     const struct pt_piece *piece, struct pt_flush *flush);
+					     const struct pt_item *item, struct pt_flush *flush);
 
 #ifdef __cplusplus
 }
