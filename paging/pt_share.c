@@ -408,14 +408,18 @@ static pte_t tree_link(const struct pt_space *space, pte_t link, unsigned level)
 	return pte_set_count(copy, holds && holds->share ? pte_count(link) : 0);
 }
 
-/* True if the entry at va links to that table already. */
-static bool tree_is_linked(const struct pt_space *space, virt_addr va, unsigned level,
-			   phys_addr table)
+/* Whether a link to `table` can come to stand at va, or does so already. */
+static enum pt_status place_check(const struct pt_space *space, virt_addr va, unsigned level,
+				  phys_addr table, bool *ret_is_linked)
 {
 	pte_t link;
+	enum pt_status status = link_find(space, va, level, &link);
 
-	return link_find(space, va, level, &link) == PT_OK &&
-	       pte_table_addr(&space->cpu, link, level).raw == table.raw;
+	*ret_is_linked = status == PT_OK &&
+			 pte_table_addr(&space->cpu, link, level).raw == table.raw;
+	if (status == PT_ERR_FOREIGN || is_pinned(space, level, va.raw))
+		return PT_ERR_FOREIGN;
+	return PT_OK;
 }
 
 enum pt_status pt_link_tree(struct pt_space *space, virt_addr va, struct pt_tree tree,
@@ -432,13 +436,13 @@ enum pt_status pt_link_tree(struct pt_space *space, virt_addr va, struct pt_tree
 				      tree_link(space, link, tree.level));
 	if (status != PT_OK)
 		return status;
-	if (is_pinned(space, tree.level, va.raw))
-		return PT_ERR_FOREIGN;
 
 	phys_addr table = pte_table_addr(&space->cpu, link, tree.level);
+	bool is_linked;
 
-	if (tree_is_linked(space, va, tree.level, table))
-		return PT_OK;
+	status = place_check(space, va, tree.level, table, &is_linked);
+	if (status != PT_OK || is_linked)
+		return status;
 	status = change_carry_out(space, &change, flush);
 	if (status == PT_OK)
 		share_table(space, table);
