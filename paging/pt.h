@@ -68,7 +68,8 @@ extern "C" {
 	X(PT_ERR_BUSY, "another cursor is at work in the range")                      \
 	X(PT_ERR_END, "the cursor has come to the end of its range")                  \
 	X(PT_ERR_COW, "the page is not one to be copied on write")                    \
-	X(PT_ERR_OWNER, "the space that shows a shared table first is not there")
+	X(PT_ERR_OWNER, "the space that shows a shared table first is not there")     \
+	X(PT_ERR_NO_PAGE, "there is no page to copy to")
 
 enum pt_status {
 #define X(code, text) code,

@@ -62,8 +62,10 @@ static pte_t summary_entry(const struct pt_space *space, const struct summary *s
 {
 	const struct pt_cpu *cpu = &space->cpu;
 
+	if (is_pinned(space, level, va))
+		return link;
 	if (s->used == 0)
-		return is_pinned(space, level, va) ? link : 0;
+		return 0;
 	if (!s->uniform || level > cpu->max_leaf ||
 	    !is_aligned(pte_leaf_addr(cpu, s->first, level - 1).raw, level_size(level)))
 		return link;

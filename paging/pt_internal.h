@@ -408,6 +408,19 @@ bool single_unmap(struct pt_space *space, uint64_t va, struct pt_flush *flush);
 /* Remembers what a page looks like, once it has been mapped in the general way. */
 void single_learn(struct pt_space *space, const struct change *change);
 
+/* Leaves the table that a walk has just gone into, by a link of `level`, unseen. */
+void walk_skip(struct pt_walk *walk, unsigned level);
+
+/*
+ * The link of `level` on the way to va, to a table in reach (pt_share.c).
+ * NOT_MAPPED, CORRUPT; SIZE: a leaf is there; FOREIGN: by way of the tables themselves.
+ */
+enum pt_status link_find(const struct pt_space *space, virt_addr va, unsigned level,
+			 pte_t *ret_link);
+
+/* Adds a reference to a table that is linked once more, if somebody counts them. */
+void share_table(const struct pt_space *space, phys_addr table);
+
 /* An entry at `va`, when the links above leave `rights`. */
 struct pt_entry entry_of(const struct pt_space *space, pte_t e, unsigned level, uint64_t va,
 			 uint32_t rights);

@@ -247,7 +247,7 @@ enum pt_status change_adopt(struct change *ret_change, const struct pt_space *sp
 	ret_change->adopts = true;
 	ret_change->delta = 0 - ret_change->slice.va;
 	ret_change->bits[level] = link;
-	return status;
+	return PT_OK;
 }
 
 /* ---- arithmetic ---------------------------------------------------------- */
@@ -379,7 +379,11 @@ static enum step step_over_table(const struct change *change, unsigned level, st
 		/* What is to be kept may be in there, in smaller leaves. */
 		if (change->conflict == PT_KEEP && !change->exact)
 			return STEP_DESCEND;
-		return wants_leaf(change, level, part) ? STEP_REPLACE : STEP_DESCEND;
+		if (!wants_leaf(change, level, part))
+			return STEP_DESCEND;
+		if (!is_pinned(change->space, level, part.va))
+			return STEP_REPLACE;
+		return change->exact ? STEP_REFUSE : STEP_DESCEND;
 	case ACTION_UNMAP:
 		return slice_is_whole(part, level) && !is_pinned(change->space, level, part.va)
 			       ? STEP_DROP

@@ -185,19 +185,35 @@ static size_t release_entry(const struct pt_space *space, pte_t e, unsigned leve
 	return 0;
 }
 
+/* Entries of a table that are the space's to give up. */
+struct window {
+	unsigned first, last;
+};
+
+static struct window window_of(const struct pt_space *space, unsigned level)
+{
+	if (level == space->cpu.levels)
+		return (struct window){ space->root_first, space->root_last };
+	return (struct window){ 0, PTE_COUNT - 1 };
+}
+
+/* True for the entry of a root by which it maps itself. */
+static bool is_link_to(const struct pt_space *space, pte_t e, unsigned level, phys_addr root)
+{
+	return level == space->cpu.levels && pte_kind(e, level) == PTE_TABLE &&
+	       pte_table_addr(&space->cpu, e, level).raw == root.raw;
+}
+
 /*
- * Gives back one reference; with the last, all below. Of a root, be it one that
- * this space has left, other spaces' entries and the link to itself stay out of
- * it. Depth is bounded by `level`.
+ * Gives back one reference; with the last, all below. A root that spaces had in
+ * common can come here too. Depth is bounded by `level`.
  */
 static size_t release_tree(const struct pt_space *space, phys_addr table, unsigned level)
 {
 	const pte_t *entries = table_at(&space->mem, table, 0, 0);
 	enum pt_hold hold = hold_of(space, table);
 	bool looks_inside = level > 1 || space->frames.acquire;
-	bool is_root = level == space->cpu.levels;
-	unsigned first = is_root ? space->root_first : 0;
-	unsigned last = is_root ? space->root_last : PTE_COUNT - 1;
+	struct window window = window_of(space, level);
 	size_t count = 1;
 
 	if (hold == PT_FROZEN || !entries)
@@ -206,9 +222,8 @@ static size_t release_tree(const struct pt_space *space, phys_addr table, unsign
 		space->tables.give(space->tables.ctx, table, 1);
 		return 0;
 	}
-	for (unsigned i = first; looks_inside && i <= last; i++) {
-		if (!is_root || pte_kind(entries[i], level) != PTE_TABLE ||
-		    pte_table_addr(&space->cpu, entries[i], level).raw != table.raw)
+	for (unsigned i = window.first; looks_inside && i <= window.last; i++) {
+		if (!is_link_to(space, entries[i], level, table))
 			count += release_entry(space, entries[i], level);
 	}
 	space->tables.give(space->tables.ctx, table, 1);
@@ -265,32 +280,32 @@ size_t pt_destroy(struct pt_space *space)
 
 /* ---- copies ------------------------------------------------------------------------ */
 
-static void share_entry(const struct pt_space *space, pte_t e, unsigned level)
+void share_table(const struct pt_space *space, phys_addr table)
 {
 	const struct pt_holds *holds = space->tables.holds;
+
+	if (holds && holds->share && hold_of(space, table) != PT_FROZEN)
+		holds->share(space->tables.ctx, table);
+}
+
+static void share_entry(const struct pt_space *space, pte_t e, unsigned level)
+{
 	enum pte_kind kind = pte_kind(e, level);
 
 	if (kind == PTE_LEAF)
 		acquire_pages(space, pte_leaf_addr(&space->cpu, e, level).raw, level_pages(level));
-	if (kind != PTE_TABLE || !holds || !holds->share)
-		return;
-
-	phys_addr table = pte_table_addr(&space->cpu, e, level);
-
-	if (holds->hold(space->tables.ctx, table) != PT_FROZEN)
-		holds->share(space->tables.ctx, table);
+	else if (kind == PTE_TABLE)
+		share_table(space, pte_table_addr(&space->cpu, e, level));
 }
 
 void copy_table(const struct pt_space *space, pte_t *to, const pte_t *from, unsigned level)
 {
-	bool is_root = level == space->cpu.levels;
-	unsigned first = is_root ? space->root_first : 0;
-	unsigned last = is_root ? space->root_last : PTE_COUNT - 1;
+	struct window window = window_of(space, level);
 
 	__builtin_memcpy(to, from, PT_PAGE_SIZE);
 	if (level == 1 && !space->frames.acquire)
 		return;
-	for (unsigned i = first; i <= last; i++) {
+	for (unsigned i = window.first; i <= window.last; i++) {
 		if (!is_self_link(space, to[i], level))
 			share_entry(space, to[i], level);
 	}
