@@ -235,7 +235,8 @@ struct change {
 	pte_t keep[PT_MAX_LEAF_LEVEL + 1], bits[PT_MAX_LEVELS + 1];
 	/* Update: leaves that are concerned say this there. */
 	pte_t only_mask[PT_MAX_LEAF_LEVEL + 1], only[PT_MAX_LEAF_LEVEL + 1];
-	pte_t *removed; /* unmap, set soft: NULL, or where the last entry taken out goes */
+	pte_t *removed; /* set soft: NULL, or where the entry taken out goes */
+	uint32_t *seen; /* NULL, or where the flags of all leaves taken out are gathered */
 };
 
 /* True if the change leaves no empty table behind. */
