@@ -310,12 +310,13 @@ static void what_others_hold_too_is_told_and_stays(void)
  * Against a processor that goes on setting bits
  */
 
-enum { RACE_PAGES = 8, RACE_ROUNDS = 1500000 };
+enum { RACE_PAGES = 8, RACE_TOLD = 200000, RACE_ROUNDS = 1000000 };
 
 struct race {
 	struct space_fixture f;
 	uint64_t set[RACE_PAGES + 1][2], told[RACE_PAGES + 1][2]; /* of each leaf: A, D */
 	uint64_t *entries[RACE_PAGES + 1];
+	uint64_t total; /* of told */
 	bool done;
 };
 
@@ -325,7 +326,7 @@ static void *use_pages(void *ctx)
 	struct race *race = ctx;
 	uint64_t rng = 7;
 
-	for (unsigned i = 0; i < RACE_ROUNDS; i++) {
+	while (!__atomic_load_n(&race->done, __ATOMIC_ACQUIRE)) {
 		uint64_t random = check_random(&rng);
 		size_t leaf = random % (RACE_PAGES + 1);
 		uint64_t bits = random & 64 ? A | D : A;
@@ -334,7 +335,6 @@ static void *use_pages(void *ctx)
 		race->set[leaf][0] += !(old & A);
 		race->set[leaf][1] += (bits & D) && !(old & D);
 	}
-	__atomic_store_n(&race->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -345,20 +345,17 @@ static void count_use(void *ctx, const struct pt_leaf *leaf)
 
 	race->told[i][0] += (leaf->own & PT_ACCESSED) != 0;
 	race->told[i][1] += (leaf->own & PT_DIRTY) != 0;
+	race->total++;
 }
 
-static void harvest_until_done(struct race *race)
+static void harvest_race(struct race *race)
 {
 	const struct pt_visitor visitor = { count_use, race };
 	const struct pt_range all = { virt(0), PAGES(4 * MIB) };
-	bool done;
 
-	do {
-		done = __atomic_load_n(&race->done, __ATOMIC_ACQUIRE);
-		CHECK_STATUS(pt_harvest(&race->f.space, all, PT_ACCESSED | PT_DIRTY, &visitor,
-					&race->f.flush),
-			     PT_OK, space_text, "harvest");
-	} while (!done);
+	CHECK_STATUS(
+		pt_harvest(&race->f.space, all, PT_ACCESSED | PT_DIRTY, &visitor, &race->f.flush),
+		PT_OK, space_text, "harvest");
 }
 
 /* Each bit set is told exactly once, whether or not the space says that it is live. */
@@ -379,8 +376,12 @@ static void no_use_is_lost_or_told_twice(void)
 			CHECK_FAIL("no thread");
 			return;
 		}
-		harvest_until_done(&race);
+		for (unsigned i = 0; i < RACE_ROUNDS && race.total < RACE_TOLD; i++)
+			harvest_race(&race);
+		__atomic_store_n(&race.done, true, __ATOMIC_RELEASE);
 		pthread_join(thread, NULL);
+		harvest_race(&race);
+		CHECK(race.total > 0, "something is told");
 		for (size_t i = 0; i <= RACE_PAGES; i++) {
 			CHECK_EQ(race.told[i][0], race.set[i][0], "accessed");
 			CHECK_EQ(race.told[i][1], race.set[i][1], "dirty");
