@@ -310,7 +310,7 @@ static void what_others_hold_too_is_told_and_stays(void)
  * Against a processor that goes on setting bits
  */
 
-enum { RACE_PAGES = 8, RACE_TOLD = 200000, RACE_ROUNDS = 1000000 };
+enum { RACE_PAGES = 256, RACE_TOLD = 200000, RACE_ROUNDS = 1000000 };
 
 struct race {
 	struct space_fixture f;
@@ -320,7 +320,8 @@ struct race {
 	bool done;
 };
 
-/* As the processor does it; counts the bits that were not set before. */
+/* One bit at a time, so that many leaves have one and get the other; counts the bits that were not
+ * set before. */
 static void *use_pages(void *ctx)
 {
 	struct race *race = ctx;
@@ -329,11 +330,11 @@ static void *use_pages(void *ctx)
 	while (!__atomic_load_n(&race->done, __ATOMIC_ACQUIRE)) {
 		uint64_t random = check_random(&rng);
 		size_t leaf = random % (RACE_PAGES + 1);
-		uint64_t bits = random & 64 ? A | D : A;
-		uint64_t old = __atomic_fetch_or(race->entries[leaf], bits, __ATOMIC_RELAXED);
+		unsigned which = random >> 63;
+		uint64_t bit = which ? D : A;
+		uint64_t old = __atomic_fetch_or(race->entries[leaf], bit, __ATOMIC_RELAXED);
 
-		race->set[leaf][0] += !(old & A);
-		race->set[leaf][1] += (bits & D) && !(old & D);
+		race->set[leaf][which] += !(old & bit);
 	}
 	return NULL;
 }
