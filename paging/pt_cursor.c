@@ -20,7 +20,7 @@ static void cursor_move(struct pt_cursor *c, uint64_t va)
 	c->near.next = c->near.end = c->near.from = NULL;
 }
 
-/* The next `pages`, which are not behind the end, and at least one. */
+/* The next `pages`, which are not behind the end; of none, only the end has a meaning. */
 static struct slice cursor_slice(const struct pt_cursor *c, uint64_t pages)
 {
 	uint64_t va = pt_cursor_at(c).raw;
@@ -364,9 +364,6 @@ static enum pt_status cursor_take(struct pt_cursor *c, uint64_t pages, bool tabl
 
 	if (status != PT_OK)
 		return status;
-	if (pages == 0)
-		return PT_ERR_NOT_MAPPED;
-
 	struct slice in = cursor_slice(c, pages);
 
 	status = cursor_seek(c, pages, &anything, &entry);
@@ -408,9 +405,6 @@ static enum pt_status cursor_rewrite(struct pt_cursor *c, uint64_t pages, struct
 {
 	const struct cursor_quarry leaves = { .only = change->update.only };
 	struct pt_entry entry;
-
-	if (pages == 0)
-		return PT_ERR_NOT_MAPPED;
 
 	struct slice in = cursor_slice(c, pages);
 	enum pt_status status = cursor_seek(c, pages, &leaves, &entry);

@@ -595,10 +595,13 @@ static void release(void *ctx, phys_addr pa, uint64_t pages)
 	released += pages;
 }
 
+static unsigned hold_calls;
+
 static enum pt_hold hold_own(void *ctx, phys_addr table)
 {
 	(void)ctx;
 	(void)table;
+	hold_calls++;
 	return PT_OWN;
 }
 
@@ -663,6 +666,29 @@ static void the_short_way_is_taken(void)
 		CHECK_STATUS(pt_cursor_map(&c, phys(0), 1, RW, &f.flush), PT_OK, space_text, "map");
 	CHECK_EQ(f.space.generation, generation, "no plain call");
 	space_fixture_free(&f);
+}
+
+/* Tables can be somewhere else, or somebody else's, when the next call comes. */
+static void the_owners_of_tables_are_asked_for_every_page(void)
+{
+	for (enum way way = WAY_CALLBACK; way <= WAY_HELD; way++) {
+		struct space_fixture f;
+		struct pt_cursor c;
+
+		way_init(&f, way);
+		open_at(&f, &c, 0, 8);
+		for (unsigned i = 0; i < 8; i++) {
+			uint64_t lookups = f.arena.lookups, pages = acquired;
+			unsigned calls = hold_calls;
+
+			CHECK_STATUS(pt_cursor_map(&c, phys(0), 1, RW, &f.flush), PT_OK, space_text,
+				     WAYS[way]);
+			CHECK_EQ(f.arena.lookups != lookups, way == WAY_CALLBACK, WAYS[way]);
+			CHECK_EQ(acquired != pages, way == WAY_HOOKS, WAYS[way]);
+			CHECK_EQ(hold_calls != calls, way == WAY_HELD, WAYS[way]);
+		}
+		space_fixture_free(&f);
+	}
 }
 
 /* What would be refused by a plain call is refused in between, too. */
@@ -1007,6 +1033,64 @@ static void links_that_others_have_copies_of_stay(void)
 	space_fixture_free(&f);
 }
 
+static void the_tables_themselves_are_not_taken(void)
+{
+	struct space_fixture f;
+	struct pt_cursor c;
+	struct pt_entry e;
+
+	scene_init(&f, scene_cpu());
+	f.root[5] = f.space.root.raw | 7;
+	space_snapshot_take(&f.shot, &f.arena);
+	open_at(&f, &c, 0, UINT64_C(1) << 35);
+	CHECK_STATUS(pt_cursor_take(&c, pt_cursor_left(&c), &f.flush, &e), PT_ERR_NOT_MAPPED,
+		     space_text, "take");
+	CHECK(space_snapshot_equal(&f.shot, &f.arena), "no trace");
+	space_fixture_free(&f);
+}
+
+/* Reaches tables as the arena does; meanwhile the processor writes to page 1. */
+static struct {
+	struct pt_mem mem;
+	unsigned when; /* which time a table of pages is reached, from 1 */
+} busy;
+
+static void *reach_busy(void *ctx, phys_addr table, virt_addr va, unsigned level)
+{
+	uint64_t *entries = busy.mem.table(ctx, table, va, level);
+
+	if (level == 1 && --busy.when == 0)
+		entries[1] |= 0x60;
+	return entries;
+}
+
+/* The page, or the leaf it is part of, is used between its being found and taken. */
+static void use_of_a_page_up_to_its_end_is_told(void)
+{
+	for (unsigned level = 1; level <= 2; level++) {
+		struct pt_cpu cpu = scene_cpu();
+		struct space_fixture f;
+		struct pt_cursor c;
+		struct pt_entry e;
+
+		space_fixture_init(&f, &cpu, 32, true);
+		scene_map(&f, (struct pt_mapping){ virt(0), phys(0), level_pages(level) + 1, RW });
+		if (level == 1)
+			scene_map(&f, (struct pt_mapping){ virt(8192), phys(0), 1, RW });
+		f.space.live = true;
+		busy.mem = f.space.mem;
+		busy.when = level == 1 ? 2 : 1;
+		f.space.mem.table = reach_busy;
+		open_at(&f, &c, level == 1 ? 4096 : 0, 4);
+		CHECK_STATUS(pt_cursor_take(&c, level == 1 ? 1 : 4, &f.flush, &e), PT_OK,
+			     space_text, "take");
+		CHECK_EQ(e.at.level, level, "level");
+		CHECK_EQ(e.at.own, PT_WRITE | PT_ACCESSED | PT_DIRTY, "own");
+		CHECK_EQ(e.at.attr.flags, PT_WRITE | PT_ACCESSED | PT_DIRTY, "effective");
+		space_fixture_free(&f);
+	}
+}
+
 static void pages_taken_are_released_once(void)
 {
 	struct space_fixture f;
@@ -1168,6 +1252,7 @@ int main(int argc, char **argv)
 	RUN(options_hold_until_the_next_ones);
 	RUN(pages_one_by_one_are_as_by_plain_calls);
 	RUN(the_short_way_is_taken);
+	RUN(the_owners_of_tables_are_asked_for_every_page);
 	RUN(the_short_way_refuses_what_the_long_one_does);
 	RUN(what_others_change_is_seen);
 	RUN(counts_stay_exact);
@@ -1175,6 +1260,8 @@ int main(int argc, char **argv)
 	RUN(a_range_is_taken_in_few_steps);
 	RUN(what_cannot_be_split_stays);
 	RUN(links_that_others_have_copies_of_stay);
+	RUN(the_tables_themselves_are_not_taken);
+	RUN(use_of_a_page_up_to_its_end_is_told);
 	RUN(pages_taken_are_released_once);
 	RUN(the_next_piece_is_protected);
 	RUN(what_no_leaf_can_say_is_refused_even_where_there_is_none);
