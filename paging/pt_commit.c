@@ -218,7 +218,12 @@ static void drop_leaf(struct commit *c, pte_t old, unsigned level, struct slice 
 		*c->change->removed = old;
 	if (pte_kind(old, level) != PTE_LEAF)
 		return;
-	flush_add(c->flush, part, pte_attr(cpu, old, level).flags & PT_GLOBAL);
+
+	uint32_t flags = pte_attr(cpu, old, level).flags;
+
+	if (c->change->seen)
+		*c->change->seen |= flags;
+	flush_add(c->flush, part, flags & PT_GLOBAL);
 	log_pages(&c->reserve, c->flush, pte_leaf_addr(cpu, old, level), level);
 }
 
@@ -507,7 +512,7 @@ enum pt_status pt_page_unmap(struct pt_space *space, virt_addr va, unsigned leve
 {
 	struct pt_leaf leaf;
 	struct change change;
-	pte_t removed = 0;
+	uint32_t seen = 0;
 	enum pt_status status = pt_page(space, va, level, &leaf);
 
 	if (status == PT_OK)
@@ -515,15 +520,14 @@ enum pt_status pt_page_unmap(struct pt_space *space, virt_addr va, unsigned leve
 				       ACTION_UNMAP);
 	if (status != PT_OK)
 		return status;
-	change.removed = &removed;
+	change.seen = &seen;
 	status = change_carry_out(space, &change, flush);
 	if (status != PT_OK)
 		return status;
 	/* The processor may have used the page since it was looked up. A leaf that went with a
 	   table that others hold is not told of: it is still there. */
-	if (removed != 0)
-		leaf.own = pte_attr(&space->cpu, removed, level).flags;
-	leaf.attr.flags |= leaf.own & (PT_ACCESSED | PT_DIRTY);
+	leaf.own |= seen;
+	leaf.attr.flags |= seen & (PT_ACCESSED | PT_DIRTY);
 	*ret_leaf = leaf;
 	return PT_OK;
 }

@@ -256,7 +256,8 @@ struct change {
 	struct pt_attr attr;
 	struct pt_update update;
 	bool adopts;    /* map: the one leaf is a link to somebody's table */
-	pte_t *removed; /* unmap, set soft: NULL, or where the last entry taken out goes */
+	pte_t *removed; /* set soft: NULL, or where the entry taken out goes */
+	uint32_t *seen; /* NULL, or where the flags of all leaves taken out are gathered */
 
 	/* By level, each only as far as the action uses it. */
 	pte_t bits[PT_MAX_LEVELS + 1];          /* of a new leaf, or what a protection says anew */

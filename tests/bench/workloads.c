@@ -2,6 +2,7 @@
  * The workloads. A run does nothing but the work; what it needs is set up once
  * or prepared before each run, and neither is timed.
  */
+#include "paging/pt_cursor.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/limits.h"
 
@@ -135,6 +136,22 @@ static void run_map_singly(struct bench *b)
 		m.va.raw += 4096;
 		m.pa.raw += 4096;
 	}
+}
+
+/* The same pages by a cursor. */
+static void run_map_by_cursor(struct bench *b)
+{
+	const struct pt_mapping *m = &b->list.at[0];
+	struct pt_range range = { m->va, m->pages };
+	struct pt_cursor c;
+	phys_addr pa = m->pa;
+
+	expect_ok(pt_cursor_write(&c, &b->spaces[0], range), "pt_cursor_write");
+	for (uint64_t i = 0; i < m->pages; i++) {
+		expect_ok(pt_cursor_map(&c, pa, 1, m->attr, &b->flush), "pt_cursor_map");
+		pa.raw += 4096;
+	}
+	pt_cursor_close(&c);
 }
 
 static void set_up_w3(struct bench *b)
@@ -505,6 +522,8 @@ const struct workload bench_workloads[] = {
 	  run_map, verify_list, prepare_cold, limit_fill_leaves, NULL },
 	{ "W1s", "map 4 GiB in pages of 4 KiB, a call each", "call", 7, set_up_w1s, prepare_cold,
 	  run_map_singly, verify_list, NULL, NULL, NULL },
+	{ "W1s-c", "map 4 GiB in pages of 4 KiB, by a cursor", "call", 7, set_up_w1s, prepare_cold,
+	  run_map_by_cursor, verify_list, NULL, NULL, NULL },
 	{ "W2-2M", "map 512 GiB in leaves of 2 MiB", "entry", 21, set_up_w2_2m, prepare_cold,
 	  run_map, verify_list, prepare_cold, limit_fill_leaves, NULL },
 	{ "W2-1G", "map 512 GiB in leaves of 1 GiB", "entry", 21, set_up_w2_1g, prepare_cold,
