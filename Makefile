@@ -153,16 +153,21 @@ iso: esp ## build/hoist.iso: boots as a CD and, written to one, as a stick
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 HOST_CFLAGS = -std=gnu11 -g -O1 -I. $(SANITIZE)
 FAKE_LAYOUT = -DPTE_LAYOUT='"tests/fake/pte_fake.h"'
+VTD_LAYOUT = -DPTE_LAYOUT='"paging/pte_vtd.h"'
 
-# Programs of the layout of x86-64, and those of the fake one.
+# Programs of the layout of x86-64, and those of the fake one and of VT-d's.
 FAKE_ONLY = $(wildcard tests/property/exhaust_pt.c)
 BOTH_LAYOUTS = tests/unit/test_pte.c
+VTD_TOO = tests/unit/test_pte.c tests/property/prop_pt.c tests/property/starve_pt.c
+VTD_ONLY = tests/vtd/test_vtd.c
 HOST_TESTS = $(filter-out $(FAKE_ONLY),$(wildcard tests/unit/*.c tests/property/*.c))
 HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) \
-	$(patsubst tests/%.c,$(B)/fake/%,$(FAKE_ONLY) $(BOTH_LAYOUTS))
+	$(patsubst tests/%.c,$(B)/fake/%,$(FAKE_ONLY) $(BOTH_LAYOUTS)) \
+	$(patsubst tests/%.c,$(B)/vtd/%,$(VTD_TOO) $(VTD_ONLY))
 
 HOST_LIB = $(patsubst %.c,$(B)/host/%.o,$(CORE) $(wildcard tests/fake/*.c))
 FAKE_LIB = $(patsubst %.c,$(B)/fake/%.o,$(PAGING) tests/fake/space.c)
+VTD_LIB = $(patsubst %.c,$(B)/vtd/%.o,$(PAGING) tests/fake/space.c tests/vtd/sdm_vtd.c)
 
 $(B)/host/%.o: %.c | packages
 	@mkdir -p $(@D)
@@ -172,11 +177,19 @@ $(B)/fake/%.o: %.c | packages
 	@mkdir -p $(@D)
 	@$(CLANG) $(HOST_CFLAGS) $(FAKE_LAYOUT) $(WARNINGS) $(DEPS) -c $< -o $@
 
+$(B)/vtd/%.o: %.c | packages
+	@mkdir -p $(@D)
+	@$(CLANG) $(HOST_CFLAGS) $(VTD_LAYOUT) $(WARNINGS) $(DEPS) -c $< -o $@
+
 $(B)/host/%: $(B)/host/tests/%.o $(HOST_LIB)
 	@mkdir -p $(@D)
 	@$(CLANG) $(SANITIZE) $^ -o $@
 
 $(B)/fake/%: $(B)/fake/tests/%.o $(FAKE_LIB)
+	@mkdir -p $(@D)
+	@$(CLANG) $(SANITIZE) $^ -o $@
+
+$(B)/vtd/%: $(B)/vtd/tests/%.o $(VTD_LIB)
 	@mkdir -p $(@D)
 	@$(CLANG) $(SANITIZE) $^ -o $@
 

@@ -6,8 +6,7 @@
  * the audit is clean. Replay with SEED=<printed number>, ROUNDS=<n> for more.
  */
 #include "tests/check.h"
-#include "tests/fake/sdm.h"
-#include "tests/fake/space.h"
+#include "tests/fake/scene.h"
 
 enum { TABLES = 96, STEPS = 48, SEGMENTS_MAX = 512 };
 
@@ -199,6 +198,12 @@ static int compare_segments(const void *a, const void *b)
  * Requests
  */
 
+/* Of one half, or of all if there is no other. */
+static uint64_t half_pages(const struct pt_cpu *cpu)
+{
+	return UINT64_C(1) << (9 * cpu->levels - (PTE_SIGN_EXTENDS ? 1 : 0));
+}
+
 static uint64_t pick(struct trial *t, const uint64_t *list, size_t count)
 {
 	return list[check_random(&t->rng) % count];
@@ -220,8 +225,8 @@ static uint64_t near_edge(struct trial *t)
 /* The first page of a range; near an end of a half, or of an entry of some level. */
 static uint64_t random_page(struct trial *t)
 {
-	unsigned va_bits = t->f.space.cpu.levels == 5 ? 57 : 48;
-	uint64_t half = UINT64_C(1) << (va_bits - 13), top = UINT64_C(1) << 52;
+	uint64_t half = half_pages(&t->f.space.cpu);
+	uint64_t top = PTE_SIGN_EXTENDS ? UINT64_C(1) << 52 : half;
 	const uint64_t bases[] = { 0,
 				   0,
 				   PAGE_1G,
@@ -260,14 +265,16 @@ static struct pt_attr random_attr(struct trial *t)
 		flags &= PT_WRITE | PT_EXEC;
 	if ((flags & PT_WRITE) && (flags & PT_EXEC) && below(t, 8) != 0)
 		flags &= ~(uint32_t)(below(t, 2) ? PT_WRITE : PT_EXEC);
-	return (struct pt_attr){ flags, (enum pt_cache)pick(t, caches, ARRAY_LEN(caches)) };
+	return scene_sayable(
+		&t->f.space.cpu,
+		(struct pt_attr){ flags, (enum pt_cache)pick(t, caches, ARRAY_LEN(caches)) });
 }
 
 static bool page_is_canonical(const struct pt_cpu *cpu, uint64_t page)
 {
-	uint64_t half = UINT64_C(1) << (cpu->levels == 5 ? 44 : 35), top = UINT64_C(1) << 52;
+	uint64_t half = half_pages(cpu), top = UINT64_C(1) << 52;
 
-	return page < half || (page >= top - half && page < top);
+	return page < half || (PTE_SIGN_EXTENDS && page >= top - half && page < top);
 }
 
 /* What the contract says of the range and the rights; the first reason wins. */
@@ -468,6 +475,12 @@ static void expect_accepted(struct trial *t, const struct pt_plan *plan, size_t 
 		CHECK_EQ(plan->leaves[level], leaves[level], t->name);
 }
 
+/* What every leaf allows. */
+static uint32_t always(const struct pt_cpu *cpu)
+{
+	return cpu->nx ? 0 : pte_flags(cpu) & PT_EXEC;
+}
+
 static void expect_page(const struct trial *t, uint64_t page)
 {
 	const struct pt_cpu *cpu = &t->f.space.cpu;
@@ -490,7 +503,7 @@ static void expect_page(const struct trial *t, uint64_t page)
 		(seen.user ? PT_USER : 0u) | (seen.global ? PT_GLOBAL : 0u) |
 		(seen.accessed ? PT_ACCESSED : 0u) | (seen.dirty ? PT_DIRTY : 0u);
 	CHECK_EQ(seen.pa, (s->frame + (page - s->first)) << 12 | 0x123, t->name);
-	CHECK_EQ(flags, s->attr.flags | (cpu->nx ? 0u : PT_EXEC), t->name);
+	CHECK_EQ(flags, s->attr.flags | always(cpu), t->name);
 	CHECK_EQ(seen.type, s->attr.cache, t->name);
 	CHECK_EQ(leaf.attr.flags, flags, t->name);
 	CHECK_EQ(leaf.attr.cache, s->attr.cache, t->name);
@@ -526,7 +539,7 @@ static struct model joined(const struct trial *t)
 	for (size_t i = 0; i < sorted.count; i++) {
 		struct pt_attr *attr = &sorted.segments[i].attr;
 
-		attr->flags = (attr->flags & RIGHTS) | (t->f.space.cpu.nx ? 0u : PT_EXEC);
+		attr->flags = (attr->flags & RIGHTS) | always(&t->f.space.cpu);
 	}
 	qsort(sorted.segments, sorted.count, sizeof(sorted.segments[0]), compare_segments);
 	for (size_t i = 0; i < sorted.count; i++) {
@@ -703,6 +716,15 @@ static void tables_agree_with_the_list_with_five_levels(void)
 		.levels = 5, .max_leaf = 3, .phys_bits = 52, .nx = true, .pat = PT_PAT_FULL });
 }
 
+static void tables_agree_with_the_list_with_the_fewest_levels(void)
+{
+	run_trials((struct pt_cpu){ .levels = PT_MIN_LEVELS,
+				    .max_leaf = 3,
+				    .phys_bits = 46,
+				    .nx = true,
+				    .pat = PT_PAT_FULL });
+}
+
 static void tables_agree_with_the_list_without_1_gib_leaves(void)
 {
 	run_trials((struct pt_cpu){
@@ -795,6 +817,7 @@ int main(int argc, char **argv)
 	rounds = text ? strtoull(text, NULL, 0) : 40;
 	RUN(tables_agree_with_the_list_on_a_full_processor);
 	RUN(tables_agree_with_the_list_with_five_levels);
+	RUN(tables_agree_with_the_list_with_the_fewest_levels);
 	RUN(tables_agree_with_the_list_without_1_gib_leaves);
 	RUN(tables_agree_with_the_list_with_small_pages_only);
 	RUN(tables_agree_with_the_list_without_nx);
