@@ -170,11 +170,15 @@ static size_t release_tree(const struct pt_space *space, phys_addr table, unsign
 
 static size_t release_entry(const struct pt_space *space, pte_t e, unsigned level)
 {
+	phys_addr table;
+
 	switch (pte_kind(e, level)) {
 	case PTE_TABLE:
-		if (!table_below(space, e, level, 0))
+		table = pte_table_addr(&space->cpu, e, level);
+		/* What leads there is not linked itself any more. */
+		if (!pte_is_valid(&space->cpu, e, level) || !table_at(&space->mem, table, 0, 0))
 			return 0;
-		return release_tree(space, pte_table_addr(&space->cpu, e, level), level - 1);
+		return release_tree(space, table, level - 1);
 	case PTE_LEAF:
 		release_pages(space, pte_leaf_addr(&space->cpu, e, level), level);
 		break;
