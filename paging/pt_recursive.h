@@ -51,7 +51,7 @@ struct pt_recursive {
 };
 
 /* Draws on `recursive`, which the caller keeps and must outlive the result. */
-struct pt_mem pt_recursive_mem(const struct pt_recursive *recursive);
+struct pt_mem pt_recursive_mem(struct pt_recursive *recursive);
 
 /*
  * Puts the self link into entry `slot` of the root: for the supervisor,
