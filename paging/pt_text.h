@@ -1,9 +1,9 @@
 /*
- * Mappings as text, in lines whose columns are always as wide:
+ * Mappings as text, in lines of fixed columns:
  *
  *	0000000000400000-00000000005fffff  0000000012200000  r-xu-------3  WB              512 pages
  *	ffffffff80000000-ffffffff80003fff  0000000000200000  rw--g-------  UC-               4 pages
- *	virtual, first and last byte       physical          flags         cache  length
+ *	virtual, first and last byte       physical          flags         cache          length
  *
  * The flags, each a letter in its place or a dash:
  *
