@@ -156,7 +156,7 @@ FAKE_LAYOUT = -DPTE_LAYOUT='"tests/fake/pte_fake.h"'
 VTD_LAYOUT = -DPTE_LAYOUT='"paging/pte_vtd.h"'
 
 # Programs of the layout of x86-64, and those of the fake one and of VT-d's.
-FAKE_ONLY = $(wildcard tests/property/exhaust_pt.c)
+FAKE_ONLY = $(wildcard tests/property/exhaust_pt.c tests/property/prop_views.c)
 BOTH_LAYOUTS = tests/unit/test_pte.c
 VTD_TOO = tests/unit/test_pte.c tests/property/prop_pt.c tests/property/starve_pt.c
 VTD_ONLY = tests/vtd/test_vtd.c
