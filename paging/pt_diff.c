@@ -20,7 +20,7 @@ static enum pt_status diff_side_start(struct pt_diff_side *side, const struct pt
 	uint64_t half_last = half.va.raw + ((half.pages << PTE_PAGE_SHIFT) - 1);
 	struct slice own = { s.va > half.va.raw ? s.va : half.va.raw,
 			     s.last < half_last ? s.last : half_last };
-	bool any = half.pages != 0 && own.va <= own.last;
+	bool any = own.va <= own.last;
 	struct pt_range range = { any ? virt(own.va) : half.va, any ? slice_pages(own) : 0 };
 
 	side->piece = (struct pt_piece){ .kind = PTE_ABSENT };

@@ -44,11 +44,10 @@ static bool piece_continues(const struct pt_piece *piece, const struct pt_piece 
 {
 	const struct pt_mapping *m = &piece->at, *n = &next->at;
 
-	if (piece->kind != next->kind || piece->kind == PTE_TABLE)
-		return false;
-	return piece->kind != PTE_LEAF ||
-	       (n->pa.raw == m->pa.raw + (m->pages << PTE_PAGE_SHIFT) &&
-		n->attr.flags == m->attr.flags && n->attr.cache == m->attr.cache);
+	if (piece->kind != PTE_LEAF || next->kind != PTE_LEAF)
+		return piece->kind == next->kind;
+	return n->pa.raw == m->pa.raw + (m->pages << PTE_PAGE_SHIFT) &&
+	       n->attr.flags == m->attr.flags && n->attr.cache == m->attr.cache;
 }
 
 static void piece_extend(struct pt_piece *piece, const struct pt_piece *next)

@@ -170,15 +170,11 @@ static size_t release_tree(const struct pt_space *space, phys_addr table, unsign
 
 static size_t release_entry(const struct pt_space *space, pte_t e, unsigned level)
 {
-	phys_addr table;
-
 	switch (pte_kind(e, level)) {
 	case PTE_TABLE:
-		table = pte_table_addr(&space->cpu, e, level);
-		/* What leads there is not linked itself any more. */
-		if (!pte_is_valid(&space->cpu, e, level) || !table_at(&space->mem, table, 0, 0))
+		if (!pte_is_valid(&space->cpu, e, level))
 			return 0;
-		return release_tree(space, table, level - 1);
+		return release_tree(space, pte_table_addr(&space->cpu, e, level), level - 1);
 	case PTE_LEAF:
 		release_pages(space, pte_leaf_addr(&space->cpu, e, level), level);
 		break;
@@ -189,7 +185,10 @@ static size_t release_entry(const struct pt_space *space, pte_t e, unsigned leve
 	return 0;
 }
 
-/* Gives back one reference; with the last, all below. Depth is bounded by `level`. */
+/*
+ * Gives back one reference; with the last, all below. What leads there is not
+ * linked any more. Depth is bounded by `level`.
+ */
 static size_t release_tree(const struct pt_space *space, phys_addr table, unsigned level)
 {
 	const pte_t *entries = table_at(&space->mem, table, 0, 0);
@@ -197,7 +196,7 @@ static size_t release_tree(const struct pt_space *space, phys_addr table, unsign
 	bool looks_inside = level > 1 || space->frames.acquire;
 	size_t count = 1;
 
-	if (hold == PT_FROZEN)
+	if (!entries || hold == PT_FROZEN)
 		return 0;
 	if (hold == PT_COMMON) {
 		space->tables.give(space->tables.ctx, table, 1);

@@ -33,31 +33,29 @@ static void text_pad(struct text *t, size_t length)
 		text_char(t, ' ');
 }
 
-static char text_digit(unsigned digit)
+static void text_digit(struct text *t, unsigned digit)
 {
-	return "0123456789abcdef"[digit & 15];
+	text_char(t, "0123456789abcdef"[digit & 15]);
 }
 
 static void text_address(struct text *t, uint64_t address)
 {
 	for (unsigned shift = 64; shift > 0; shift -= 4)
-		text_char(t, text_digit((unsigned)(address >> (shift - 4))));
+		text_digit(t, (unsigned)(address >> (shift - 4)));
 }
 
 /* At least `width` columns wide, in the right of them. */
 static void text_number(struct text *t, uint64_t number, size_t width)
 {
-	char digits[20]; /* as many as 2^64 has */
-	size_t count = 0;
+	uint64_t unit = 1; /* of the first digit */
+	size_t digits = 1;
 
-	do {
-		digits[count++] = text_digit((unsigned)(number % 10));
-		number /= 10;
-	} while (number != 0);
-	for (size_t i = count; i < width; i++)
+	for (; number / unit > 9; unit *= 10)
+		digits++;
+	for (; digits < width; digits++)
 		text_char(t, ' ');
-	while (count > 0)
-		text_char(t, digits[--count]);
+	for (; unit > 0; unit /= 10)
+		text_digit(t, (unsigned)(number / unit % 10));
 }
 
 static size_t text_end(struct text *t)
@@ -84,7 +82,10 @@ static void text_flags(struct text *t, uint32_t flags)
 	text_char(t, 'r');
 	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
 		text_char(t, flags & letters[i].flag ? letters[i].letter : '-');
-	text_char(t, key == 0 ? '-' : text_digit(key));
+	if (key == 0)
+		text_char(t, '-');
+	else
+		text_digit(t, key);
 }
 
 enum { TEXT_NUMBER = 16, TEXT_CACHE = 3, TEXT_PAGES = 16 };

@@ -62,7 +62,7 @@ static inline struct pt_attr scene_sayable(const struct pt_cpu *cpu, struct pt_a
 /* The same number of bytes before the end of the address space, if signs are not extended. */
 static inline virt_addr scene_address(const struct pt_cpu *cpu, virt_addr va)
 {
-	unsigned bits = 12 + 9 * cpu->levels;
+	unsigned bits = level_shift(cpu->levels) + PTE_INDEX_BITS;
 
 	return PTE_SIGN_EXTENDS ? va : virt(va.raw & ((UINT64_C(1) << bits) - 1));
 }

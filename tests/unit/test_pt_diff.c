@@ -46,7 +46,7 @@ static const struct row ROWS[] = {
 	  .b = { RUN_RW(0xfffffffffffff000, 0x8000, 1) },
 	  .range = RANGE(UPPER, PAGES(UINT64_C(1) << 47)),
 	  .want = { { PT_ONLY_B, 0xfffffffffffff000, 1, 0, 0x8000 } } },
-	{ .name = "no pages", .a = { RUN_RW(0x5000, 0x8000, 2) }, .range = RANGE(0x5000, 0) },
+	{ .name = "no pages", .a = { RUN_RW(0, 0x8000, 8) }, .range = RANGE(0x5000, 0) },
 	{ .name = "outside of the range",
 	  .a = { RUN_RW(0x5000, 0x8000, 4) },
 	  .range = RANGE(0x6000, 2),

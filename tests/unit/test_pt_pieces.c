@@ -187,6 +187,10 @@ static void an_entry_at_fault_ends_the_pieces(void)
 	}
 	CHECK_STATUS(pt_pieces_next(&pieces, &piece), PT_ERR_CORRUPT, space_text, "fault");
 	CHECK_STATUS(pt_pieces_next(&pieces, &piece), PT_ERR_CORRUPT, space_text, "again");
+	/* In the middle of an entry at fault there is nothing before it. */
+	*scene_entry(&f, GIB, 3) |= UINT64_C(1) << 50;
+	pt_pieces_start(&pieces, &f.space, (struct pt_range){ virt(GIB + 4096), 1 }, PT_NO_BUDGET);
+	CHECK_STATUS(pt_pieces_next(&pieces, &piece), PT_ERR_CORRUPT, space_text, "the middle");
 	space_fixture_free(&f);
 }
 

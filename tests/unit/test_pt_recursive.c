@@ -112,7 +112,7 @@ static void entering_puts_one_link_into_the_root_and_leaving_takes_it_out(void)
 {
 	struct space_fixture f;
 	struct pt_range slot = pt_recursive_range(300, 4);
-	uint64_t *entry;
+	uint64_t *entry, generation;
 
 	scene_init(&f, scene_cpu());
 	entry = &f.root[300];
@@ -120,8 +120,12 @@ static void entering_puts_one_link_into_the_root_and_leaving_takes_it_out(void)
 	CHECK_EQ(*entry, f.space.root.raw | 3 | UINT64_C(1) << 63, "supervisor, writable, no exec");
 	CHECK(pt_flush_is_empty(&f.flush), "nothing was there");
 	CHECK_EQ(space_taken(&f.arena), 1, "no table was taken");
+	generation = f.space.generation;
+	f.space.hot.entries = f.root;
 	CHECK_STATUS(pt_recursive_leave(&f.space, 300, &f.flush), PT_OK, space_text, "leave");
 	CHECK_EQ(*entry, 0, "gone");
+	CHECK(f.space.generation != generation, "whoever remembers tables learns of it");
+	CHECK(!f.space.hot.entries, "whoever remembers tables learns of it");
 	CHECK_EQ(f.flush.va.raw, slot.va.raw, "flush");
 	CHECK_EQ(f.flush.pages, slot.pages, "flush");
 	CHECK(f.flush.global, "flush");
@@ -136,6 +140,25 @@ static enum pt_hold held_frozen(void *ctx, phys_addr table)
 	(void)ctx;
 	(void)table;
 	return PT_FROZEN;
+}
+
+/* The link in entry 9 is not for these spaces to take out. */
+static void expect_stays(struct space_fixture *f)
+{
+	struct pt_space other = f->space;
+
+	other.tables.take = NULL;
+	CHECK_STATUS(pt_recursive_leave(&other, 9, &f->flush), PT_ERR_READ_ONLY, space_text,
+		     "read");
+	other = f->space;
+	other.root_first = 10;
+	CHECK_STATUS(pt_recursive_leave(&other, 9, &f->flush), PT_ERR_FOREIGN, space_text,
+		     "window");
+	other = f->space;
+	other.root_last = 8;
+	CHECK_STATUS(pt_recursive_leave(&other, 9, &f->flush), PT_ERR_FOREIGN, space_text,
+		     "window");
+	CHECK(pt_flush_is_empty(&f->flush), "nothing to flush");
 }
 
 static void a_link_that_cannot_be_is_refused(void)
@@ -169,6 +192,9 @@ static void a_link_that_cannot_be_is_refused(void)
 	CHECK_STATUS(pt_recursive_enter(&f.space, 9, &f.flush), PT_OK, space_text, "9");
 	CHECK_STATUS(pt_recursive_enter(&f.space, 10, &f.flush), PT_ERR_SHARED, space_text, "two");
 	CHECK_STATUS(pt_recursive_enter(&f.space, 9, &f.flush), PT_ERR_OVERLAP, space_text, "same");
+	space_snapshot_take(&f.shot, &f.arena);
+	expect_stays(&f);
+	CHECK(space_snapshot_equal(&f.shot, &f.arena), "untouched");
 	space_fixture_free(&f);
 }
 
