@@ -193,19 +193,26 @@ $(LIBRARY): $(B)/dist/pt.c $(B)/dist/pt.h
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 HOST_CFLAGS = -std=gnu11 -g -O1 -I. $(SANITIZE)
 FAKE_LAYOUT = -DPTE_LAYOUT='"tests/fake/pte_fake.h"'
+VTD_LAYOUT = -DPTE_LAYOUT='"paging/pte_vtd.h"'
 
-# Programs of the layout of x86-64, and those of the fake one.
-FAKE_ONLY = $(wildcard tests/property/exhaust_pt.c)
+# Programs of the layout of x86-64, and those of the fake one and of VT-d's. Those that make
+# millions of calls are made fast.
+FAST_ONLY = $(wildcard tests/property/exhaust_pt.c)
+FAKE_ONLY = $(wildcard tests/property/prop_views.c)
 BOTH_LAYOUTS = tests/unit/test_pte.c tests/property/prop_engine.c
-HOST_TESTS = $(filter-out $(FAKE_ONLY),$(wildcard tests/unit/*.c tests/property/*.c))
-HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) \
-	$(BOTH_LAYOUTS:tests/%.c=$(B)/fake/%) $(FAKE_ONLY:tests/%.c=$(B)/fast/%)
+VTD_TOO = tests/unit/test_pte.c tests/property/prop_pt.c tests/property/starve_pt.c
+VTD_ONLY = tests/vtd/test_vtd.c
+HOST_TESTS = $(filter-out $(FAST_ONLY) $(FAKE_ONLY),$(wildcard tests/unit/*.c tests/property/*.c))
+HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) $(FAST_ONLY:tests/%.c=$(B)/fast/%) \
+	$(patsubst tests/%.c,$(B)/fake/%,$(FAKE_ONLY) $(BOTH_LAYOUTS)) \
+	$(patsubst tests/%.c,$(B)/vtd/%,$(VTD_TOO) $(VTD_ONLY))
 
 HOST_LIB = $(patsubst %.c,$(B)/host/%.o,$(CORE) $(wildcard tests/fake/*.c))
 FAKE_LIB = $(patsubst %.c,$(B)/fake/%.o,$(PAGING) tests/fake/space.c tests/fake/engine.c)
 FAST_LIB = $(FAKE_LIB:$(B)/fake/%=$(B)/fast/%)
+VTD_LIB = $(patsubst %.c,$(B)/vtd/%.o,$(PAGING) tests/fake/space.c tests/vtd/sdm_vtd.c)
 
-# Millions of calls: no address sanitizer, which sees nothing in an arena of small tables.
+# No address sanitizer, which sees nothing in an arena of small tables.
 FAST_CFLAGS = -std=gnu11 -g -O2 -I. -fsanitize=undefined -fsanitize-trap=undefined
 
 $(B)/host/%.o: %.c | packages
@@ -219,6 +226,10 @@ $(B)/fake/%.o: %.c | packages
 $(B)/fast/%.o: %.c | packages
 	@mkdir -p $(@D)
 	@$(CLANG) $(FAST_CFLAGS) $(FAKE_LAYOUT) $(WARNINGS) $(DEPS) -c $< -o $@
+
+$(B)/vtd/%.o: %.c | packages
+	@mkdir -p $(@D)
+	@$(CLANG) $(HOST_CFLAGS) $(VTD_LAYOUT) $(WARNINGS) $(DEPS) -c $< -o $@
 
 $(B)/host/%: $(B)/host/tests/%.o $(HOST_LIB)
 	@mkdir -p $(@D)
@@ -245,6 +256,10 @@ $(B)/threads/%: $(B)/threads/tests/threads/%.o $(THREAD_LIB)
 	@$(CLANG) -fsanitize=thread -pthread $^ -o $@
 
 HOST_PROGRAMS += $(THREAD_PROGRAMS)
+
+$(B)/vtd/%: $(B)/vtd/tests/%.o $(VTD_LIB)
+	@mkdir -p $(@D)
+	@$(CLANG) $(SANITIZE) $^ -o $@
 
 .SECONDARY:
 
@@ -344,7 +359,7 @@ coverage: coverage-packages $(COVERAGE_PROGRAMS) ## lines and branches of paging
 MUTANTS ?= 200
 SEED ?= 1
 MUTATE = $(PYTHON) -B tests/mutate.py --host $(HOST_TESTS) $(wildcard tests/fake/*.c) \
-	--fake $(FAKE_ONLY) $(BOTH_LAYOUTS) tests/fake/space.c
+	--fake $(FAKE_ONLY) $(FAST_ONLY) $(BOTH_LAYOUTS) tests/fake/space.c
 
 .PHONY: mutate
 mutate: | packages ## mutants of paging/ that no test notices: MUTANTS=n|all SEED=n

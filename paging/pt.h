@@ -649,21 +649,31 @@ enum pt_status pt_runs_next(struct pt_runs *runs, struct pt_mapping *ret_run);
 enum pt_status pt_list_tables(const struct pt_space *space, phys_addr *ret_tables, size_t most,
 			      size_t *ret_count);
 
-/* What pt_audit() found. */
+/* What pt_audit() found. The counts are of leaves, whatever their size. */
 struct pt_audit {
 	uint64_t tables, empty_tables; /* the root counts as a table, never as an empty one */
 	uint64_t leaves[PT_MAX_LEAF_LEVEL + 1];
-	uint64_t soft;   /* entries not present but not zero */
-	virt_addr where; /* on a finding: the entry */
+	uint64_t soft; /* entries not present but not zero */
+
+	/* By what they effectively allow. */
+	uint64_t writable, executable, user, global;
+	uint64_t wx;         /* writable and executable, where that is allowed */
+	uint64_t user_upper; /* in the upper half, and the user reaches them */
+
+	uint64_t self_links; /* 0 or 1: of the root to itself; its rights count as a leaf's */
+	virt_addr where;     /* on a finding: the entry */
 };
 
 /*
  * Checks the structure of a space, trusting nothing in it: reserved bits,
- * tables in reach and linked once, no leaf writable and executable (unless the
- * space allows it or the processor has no NX). `scratch` has room for `most`
- * addresses, and bounds the tables visited. ret_audit is always written.
+ * tables in reach and linked once (but for one link of the root to itself), no
+ * leaf writable and executable (unless the space allows it or the processor has
+ * no NX), and in a space that counts what its links say is in use. `scratch`
+ * has room for `most` addresses, and bounds the tables visited. ret_audit is
+ * always written.
  *
- *   PT_ERR_CORRUPT  reserved bits, or a table out of reach, at ret_audit->where
+ *   PT_ERR_CORRUPT  reserved bits, a table out of reach, or a wrong count, at
+ *                   ret_audit->where
  *   PT_ERR_SHARED   a table is linked twice (cycles included), its address in `where`
  *   PT_ERR_WX       a leaf is effectively writable and executable
  *   PT_ERR_BUDGET   more tables than `most`

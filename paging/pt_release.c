@@ -172,7 +172,7 @@ static size_t release_entry(const struct pt_space *space, pte_t e, unsigned leve
 {
 	switch (pte_kind(e, level)) {
 	case PTE_TABLE:
-		if (!table_below(space, e, level, 0))
+		if (!pte_is_valid(&space->cpu, e, level))
 			return 0;
 		return release_tree(space, pte_table_addr(&space->cpu, e, level), level - 1);
 	case PTE_LEAF:
@@ -206,7 +206,8 @@ static bool is_link_to(const struct pt_space *space, pte_t e, unsigned level, ph
 
 /*
  * Gives back one reference; with the last, all below. A root that spaces had in
- * common can come here too. Depth is bounded by `level`.
+ * common can come here too. What leads there is not linked any more. Depth is
+ * bounded by `level`.
  */
 static size_t release_tree(const struct pt_space *space, phys_addr table, unsigned level)
 {
