@@ -160,23 +160,25 @@ void let_go(struct reserve *reserve, struct pt_flush *flush, phys_addr table, un
 
 /* ---- release ---------------------------------------------------------------------- */
 
-static void release_pages(const struct pt_space *space, phys_addr pa, unsigned level)
+static void release_pages(const struct pt_space *space, phys_addr pa, uint64_t pages)
 {
 	if (space->frames.acquire)
-		space->frames.release(space->frames.ctx, pa, level_pages(level));
+		space->frames.release(space->frames.ctx, pa, pages);
 }
 
 static size_t release_tree(const struct pt_space *space, phys_addr table, unsigned level);
 
 static size_t release_entry(const struct pt_space *space, pte_t e, unsigned level)
 {
+	uint64_t pages = level_pages(level);
+
 	switch (pte_kind(e, level)) {
 	case PTE_TABLE:
 		if (!pte_is_valid(&space->cpu, e, level))
 			return 0;
 		return release_tree(space, pte_table_addr(&space->cpu, e, level), level - 1);
 	case PTE_LEAF:
-		release_pages(space, pte_leaf_addr(&space->cpu, e, level), level);
+		release_pages(space, pte_leaf_addr(&space->cpu, e, level), pages);
 		break;
 	case PTE_ABSENT:
 	case PTE_SOFT:
@@ -244,7 +246,7 @@ static size_t release_log(struct pt_space *space, phys_addr page)
 		if (entry & LOG_TABLE)
 			count += release_tree(space, address, level);
 		else
-			release_pages(space, address, level);
+			release_pages(space, address, level_pages(level));
 	}
 	return count;
 }

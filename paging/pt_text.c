@@ -33,15 +33,15 @@ static void text_pad(struct text *t, size_t length)
 		text_char(t, ' ');
 }
 
-static void text_digit(struct text *t, unsigned digit)
+static char text_digit(unsigned digit)
 {
-	text_char(t, "0123456789abcdef"[digit & 15]);
+	return "0123456789abcdef"[digit & 15];
 }
 
 static void text_address(struct text *t, uint64_t address)
 {
 	for (unsigned shift = 64; shift > 0; shift -= 4)
-		text_digit(t, (unsigned)(address >> (shift - 4)));
+		text_char(t, text_digit((unsigned)(address >> (shift - 4))));
 }
 
 /* At least `width` columns wide, in the right of them. */
@@ -55,7 +55,7 @@ static void text_number(struct text *t, uint64_t number, size_t width)
 	for (; digits < width; digits++)
 		text_char(t, ' ');
 	for (; unit > 0; unit /= 10)
-		text_digit(t, (unsigned)(number / unit % 10));
+		text_char(t, text_digit((unsigned)(number / unit % 10)));
 }
 
 static size_t text_end(struct text *t)
@@ -66,6 +66,14 @@ static size_t text_end(struct text *t)
 }
 
 /* ---- parts of a line ------------------------------------------------------------ */
+
+static void text_letter(struct text *t, bool is_set, char letter)
+{
+	if (is_set)
+		text_char(t, letter);
+	else
+		text_char(t, '-');
+}
 
 static void text_flags(struct text *t, uint32_t flags)
 {
@@ -81,11 +89,8 @@ static void text_flags(struct text *t, uint32_t flags)
 
 	text_char(t, 'r');
 	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
-		text_char(t, flags & letters[i].flag ? letters[i].letter : '-');
-	if (key == 0)
-		text_char(t, '-');
-	else
-		text_digit(t, key);
+		text_letter(t, flags & letters[i].flag, letters[i].letter);
+	text_letter(t, key != 0, text_digit(key));
 }
 
 enum { TEXT_NUMBER = 16, TEXT_CACHE = 3, TEXT_PAGES = 16 };

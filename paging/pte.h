@@ -39,6 +39,7 @@
  *	              processor does not look at, and pte_relink() keeps
  *
  * tests/unit/test_pte.c is compiled for every layout and says what they must do.
+ * There are pte_x86_64.h, and pte_vtd.h for I/O memory management units.
  */
 #ifndef PAGING_PTE_H
 #define PAGING_PTE_H

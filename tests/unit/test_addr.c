@@ -182,6 +182,7 @@ static void distances_are_measured_in_one_half_or_along_the_row(void)
 
 	CHECK(!virt_distance(virt(0), virt(LOW_END + 1), 48, &bytes), "into the hole");
 	CHECK(!virt_distance(virt(LOW_END + 1), virt(LOW_END + 2), 48, &bytes), "in the hole");
+	CHECK(!virt_distance(virt(HIGH - 1), virt(HIGH), 48, &bytes), "out of the hole");
 	CHECK_EQ(bytes, 77, "untouched");
 }
 

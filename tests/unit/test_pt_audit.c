@@ -135,7 +135,7 @@ static void a_wrong_count_in_a_link_is_found(void)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows) * 3; i++) {
-		unsigned level = 2 + i % 3;
+		unsigned level = 2 + (unsigned)(i % 3);
 		const char *name = rows[i / 3].name;
 		struct space_fixture f;
 		uint64_t *link;
