@@ -81,7 +81,7 @@ void ground_reset(struct bench *b)
 	static const struct pt_cpu cpu = {
 		.levels = 4, .max_leaf = 3, .phys_bits = 52, .nx = true, .pat = PT_PAT_FULL
 	};
-	struct pt_tables tables = { take, give, b };
+	struct pt_tables tables = { .take = take, .give = give, .ctx = b };
 	struct pt_mem mem = {
 		.window = b->arena.bytes,
 		.first = phys(SPACE_BASE),
