@@ -306,7 +306,7 @@ void copy_table(const struct pt_space *space, pte_t *to, const pte_t *from, unsi
 	if (level == 1 && !space->frames.acquire)
 		return;
 	for (unsigned i = window.first; i <= window.last; i++) {
-		if (!is_self_link(space, to[i], level))
+		if (to[i] != 0 && !is_self_link(space, to[i], level))
 			share_entry(space, to[i], level);
 	}
 }

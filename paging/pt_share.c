@@ -32,7 +32,7 @@ static void redirect_self_links(const struct pt_space *space, pte_t *copy, phys_
 	unsigned top = cpu->levels;
 
 	for (unsigned i = 0; i < PTE_COUNT; i++) {
-		if (is_self_link(space, copy[i], top))
+		if (copy[i] != 0 && is_self_link(space, copy[i], top))
 			copy[i] = pte_link(cpu, at, pte_rights(cpu, copy[i], top), top);
 	}
 }
