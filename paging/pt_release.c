@@ -212,7 +212,7 @@ static size_t release_tree(const struct pt_space *space, phys_addr table, unsign
 {
 	const pte_t *entries = table_at(&space->mem, table, 0, 0);
 	enum pt_hold hold = hold_of(space, table);
-	bool looks_inside = level > 1 || space->frames.acquire;
+	bool looks_inside = entries && (level > 1 || space->frames.acquire);
 	struct window window = window_of(space, level);
 	size_t count = 1;
 
