@@ -199,7 +199,7 @@ VTD_LAYOUT = -DPTE_LAYOUT='"paging/pte_vtd.h"'
 # millions of calls are made fast.
 FAST_ONLY = $(wildcard tests/property/exhaust_pt.c)
 FAKE_ONLY = $(wildcard tests/property/prop_views.c)
-BOTH_LAYOUTS = tests/unit/test_pte.c tests/property/prop_engine.c
+BOTH_LAYOUTS = tests/unit/test_pte.c tests/property/prop_engine.c tests/property/prop_share.c
 VTD_TOO = tests/unit/test_pte.c tests/property/prop_pt.c tests/property/starve_pt.c
 VTD_ONLY = tests/vtd/test_vtd.c
 HOST_TESTS = $(filter-out $(FAST_ONLY) $(FAKE_ONLY),$(wildcard tests/unit/*.c tests/property/*.c))

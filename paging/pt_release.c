@@ -215,7 +215,7 @@ static size_t release_tree(const struct pt_space *space, phys_addr table, unsign
 {
 	const pte_t *entries = table_at(&space->mem, table, 0, 0);
 	enum pt_hold hold = hold_of(space, table);
-	bool looks_inside = level > 1 || space->frames.acquire;
+	bool looks_inside = entries && (level > 1 || space->frames.acquire);
 	struct window window = window_of(space, level);
 	size_t count = 1;
 
@@ -309,7 +309,7 @@ void copy_table(const struct pt_space *space, pte_t *to, const pte_t *from, unsi
 	if (level == 1 && !space->frames.acquire)
 		return;
 	for (unsigned i = window.first; i <= window.last; i++) {
-		if (!is_self_link(space, to[i], level))
+		if (to[i] != 0 && !is_self_link(space, to[i], level))
 			share_entry(space, to[i], level);
 	}
 }

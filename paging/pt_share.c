@@ -5,19 +5,19 @@
 /* ---- entries of the root ------------------------------------------------------- */
 
 /* The first entry of a root that translates the upper half; PTE_COUNT if there is none. */
-#define UPPER_FIRST ((unsigned)(PTE_SIGN_EXTENDS ? PTE_COUNT / 2 : PTE_COUNT))
+#define SHARE_UPPER ((unsigned)(PTE_SIGN_EXTENDS ? PTE_COUNT / 2 : PTE_COUNT))
 
 /* The first address that entry `i` of the root translates. */
-static uint64_t root_entry_va(const struct pt_cpu *cpu, unsigned i)
+static uint64_t share_root_va(const struct pt_cpu *cpu, unsigned i)
 {
 	uint64_t va = (uint64_t)i << level_shift(cpu->levels);
 
-	return i < UPPER_FIRST ? va
+	return i < SHARE_UPPER ? va
 			       : va | UINT64_MAX << (level_shift(cpu->levels) + PTE_INDEX_BITS);
 }
 
 /* True if the entry of `level` at va is one of a root that the space may not change. */
-static bool is_others_entry(const struct pt_space *space, uint64_t va, unsigned level)
+static bool share_is_foreign(const struct pt_space *space, uint64_t va, unsigned level)
 {
 	unsigned i = level_index(va, level);
 
@@ -26,19 +26,19 @@ static bool is_others_entry(const struct pt_space *space, uint64_t va, unsigned 
 }
 
 /* Makes the links by which the tables of `space` map themselves do so for a copy of its root. */
-static void redirect_self_links(const struct pt_space *space, pte_t *copy, phys_addr at)
+static void share_redirect(const struct pt_space *space, pte_t *copy, phys_addr at)
 {
 	const struct pt_cpu *cpu = &space->cpu;
 	unsigned top = cpu->levels;
 
 	for (unsigned i = 0; i < PTE_COUNT; i++) {
-		if (is_self_link(space, copy[i], top))
+		if (copy[i] != 0 && is_self_link(space, copy[i], top))
 			copy[i] = pte_link(cpu, at, pte_rights(cpu, copy[i], top), top);
 	}
 }
 
 /* A space as it is right after its root was made, but with the policy it has. */
-static void forget_uses(struct pt_space *space)
+static void clone_forget_uses(struct pt_space *space)
 {
 	space->generation = 0;
 	space->processors = 0;
@@ -48,7 +48,7 @@ static void forget_uses(struct pt_space *space)
 }
 
 /* Others hold tables of the space from now on: what was remembered of them is void. */
-static void forget_tables(struct pt_space *space)
+static void share_forget(struct pt_space *space)
 {
 	space->generation++;
 	space->hot.entries = NULL;
@@ -73,7 +73,7 @@ static enum pt_status pin_check(const struct pt_space *kernel, pte_t entry, unsi
 	case PTE_TABLE:
 		if (is_self_link(kernel, entry, top))
 			break;
-		if (!table_below(kernel, entry, top, root_entry_va(cpu, i)))
+		if (!table_below(kernel, entry, top, share_root_va(cpu, i)))
 			return PT_ERR_CORRUPT;
 		if (hold_of(kernel, pte_table_addr(cpu, entry, top)) != PT_OWN)
 			return PT_ERR_SHARED;
@@ -120,17 +120,17 @@ enum pt_status pt_pin_upper(struct pt_space *kernel)
 		return PT_ERR_CORRUPT;
 	if (hold_of(kernel, kernel->root) != PT_OWN)
 		return PT_ERR_SHARED;
-	for (unsigned i = UPPER_FIRST; i < PTE_COUNT && status == PT_OK; i++)
+	for (unsigned i = SHARE_UPPER; i < PTE_COUNT && status == PT_OK; i++)
 		status = pin_check(kernel, root[i], i, &absent);
 	if (status == PT_OK)
 		status = reserve_take(&reserve, absent);
 	if (status != PT_OK)
 		return status;
-	for (unsigned i = UPPER_FIRST; i < PTE_COUNT; i++)
+	for (unsigned i = SHARE_UPPER; i < PTE_COUNT; i++)
 		pin_entry(&reserve, &root[i]);
 	reserve_end(&reserve);
 	kernel->pins_upper = true;
-	forget_tables(kernel);
+	share_forget(kernel);
 	return PT_OK;
 }
 
@@ -150,11 +150,11 @@ enum pt_status pt_init_user(struct pt_space *ret_user, const struct pt_space *ke
 
 	pte_t *root = root_table(&user);
 
-	for (unsigned i = UPPER_FIRST; root && i < PTE_COUNT; i++)
+	for (unsigned i = SHARE_UPPER; root && i < PTE_COUNT; i++)
 		root[i] = pte_load(&upper[i]);
 	if (root)
-		redirect_self_links(kernel, root, user.root);
-	user.root_last = UPPER_FIRST - 1;
+		share_redirect(kernel, root, user.root);
+	user.root_last = SHARE_UPPER - 1;
 	*ret_user = user;
 	return PT_OK;
 }
@@ -239,9 +239,9 @@ static phys_addr deep_copy_root(struct deep *d, const pte_t *root)
 		pte_t e = pte_load(&root[i]);
 		bool is_own = i >= source->root_first && i <= source->root_last;
 
-		copy[i] = is_own ? deep_entry(d, e, top, root_entry_va(&source->cpu, i)) : e;
+		copy[i] = is_own ? deep_entry(d, e, top, share_root_va(&source->cpu, i)) : e;
 	}
-	redirect_self_links(source, copy, at);
+	share_redirect(source, copy, at);
 	return at;
 }
 
@@ -261,7 +261,7 @@ static enum pt_status clone_deep(struct pt_space *clone, const struct pt_space *
 
 		if (deep_concerns(&d, e, source->cpu.levels))
 			status = deep_count(&d, e, source->cpu.levels,
-					    root_entry_va(&source->cpu, i));
+					    share_root_va(&source->cpu, i));
 	}
 	if (status == PT_OK)
 		status = reserve_take(&d.reserve, d.tables);
@@ -290,7 +290,7 @@ static enum pt_status clone_root(struct pt_space *clone)
 	if (!to)
 		return PT_ERR_NO_TABLES;
 	copy_table(clone, to, from, clone->cpu.levels);
-	redirect_self_links(clone, to, at);
+	share_redirect(clone, to, at);
 	clone->root = at;
 	return PT_OK;
 }
@@ -298,8 +298,8 @@ static enum pt_status clone_root(struct pt_space *clone)
 static enum pt_status clone_cow(struct pt_space *clone)
 {
 	/* What is pinned stays the source's, as it is for its other users. */
-	if (clone->pins_upper && clone->root_last >= UPPER_FIRST)
-		clone->root_last = UPPER_FIRST - 1;
+	if (clone->pins_upper && clone->root_last >= SHARE_UPPER)
+		clone->root_last = SHARE_UPPER - 1;
 	clone->pins_upper = false;
 	return clone_root(clone);
 }
@@ -348,8 +348,8 @@ enum pt_status pt_clone(struct pt_space *ret_clone, struct pt_space *source, enu
 	}
 	if (status != PT_OK)
 		return status;
-	forget_tables(source);
-	forget_uses(&clone);
+	share_forget(source);
+	clone_forget_uses(&clone);
 	*ret_clone = clone;
 	return PT_OK;
 }
@@ -391,7 +391,7 @@ static enum pt_status tree_check(const struct pt_space *space, const struct pt_t
 	if (!is_canonical(&owner->cpu, tree->va.raw))
 		return PT_ERR_RANGE;
 	/* A pinned table must not become common: its owner would copy it. */
-	if (is_others_entry(owner, tree->va.raw, tree->level))
+	if (share_is_foreign(owner, tree->va.raw, tree->level))
 		return PT_ERR_FOREIGN;
 	return link_find(owner, tree->va, tree->level, ret_link);
 }
@@ -409,8 +409,8 @@ static pte_t tree_link(const struct pt_space *space, pte_t link, unsigned level)
 }
 
 /* Whether a link to `table` can come to stand at va, or does so already. */
-static enum pt_status place_check(const struct pt_space *space, virt_addr va, unsigned level,
-				  phys_addr table, bool *ret_is_linked)
+static enum pt_status tree_place(const struct pt_space *space, virt_addr va, unsigned level,
+				 phys_addr table, bool *ret_is_linked)
 {
 	pte_t link;
 	enum pt_status status = link_find(space, va, level, &link);
@@ -440,7 +440,7 @@ enum pt_status pt_link_tree(struct pt_space *space, virt_addr va, struct pt_tree
 	phys_addr table = pte_table_addr(&space->cpu, link, tree.level);
 	bool is_linked;
 
-	status = place_check(space, va, tree.level, table, &is_linked);
+	status = tree_place(space, va, tree.level, table, &is_linked);
 	if (status != PT_OK || is_linked)
 		return status;
 	status = change_carry_out(space, &change, flush);

@@ -64,26 +64,26 @@ enum pt_status pt_spaces_start(struct pt_spaces *ret_walk, const struct pt_scope
 	return PT_OK;
 }
 
-static const struct pt_space *space_now(const struct pt_spaces *w)
+static const struct pt_space *spaces_now(const struct pt_spaces *w)
 {
 	return w->scope.spaces[w->space];
 }
 
 /* An item of `level` for [va, va + pages), with the links above it. */
-static struct pt_item item_start(const struct pt_spaces *w, unsigned level, virt_addr va,
-				 uint64_t pages)
+static struct pt_item spaces_item(const struct pt_spaces *w, unsigned level, virt_addr va,
+				  uint64_t pages)
 {
 	struct pt_item item = { .level = level, .space = w->space, .va = va, .pages = pages };
 
-	for (unsigned l = level + 1; l <= space_now(w)->cpu.levels; l++)
+	for (unsigned l = level + 1; l <= spaces_now(w)->cpu.levels; l++)
 		item.links[l] = w->links[l];
 	return item;
 }
 
 /* Something is shown in the table of `level` that the walk is in: there, and above. */
-static void mark_shown(struct pt_spaces *w, unsigned level)
+static void spaces_mark_shown(struct pt_spaces *w, unsigned level)
 {
-	for (unsigned l = level; l <= space_now(w)->cpu.levels; l++) {
+	for (unsigned l = level; l <= spaces_now(w)->cpu.levels; l++) {
 		struct pt_seen *seen = &w->scope.seen[w->path[l]];
 
 		if (seen->shown)
@@ -93,11 +93,11 @@ static void mark_shown(struct pt_spaces *w, unsigned level)
 }
 
 /* What is to be done about a table. */
-enum meeting { MEETING_NEW, MEETING_AGAIN, MEETING_EMPTY };
+enum spaces_meeting { SPACES_NEW, SPACES_AGAIN, SPACES_EMPTY };
 
 /* Meets the part `key` of a table; if again, and not in vain, *ret_item refers to it. */
-static enum pt_status meet(struct pt_spaces *w, const struct pt_seen *key, enum meeting *ret_how,
-			   struct pt_item *ret_item)
+static enum pt_status spaces_meet(struct pt_spaces *w, const struct pt_seen *key,
+				  enum spaces_meeting *ret_how, struct pt_item *ret_item)
 {
 	size_t at = seen_find(&w->scope, key);
 
@@ -109,20 +109,20 @@ static enum pt_status meet(struct pt_spaces *w, const struct pt_seen *key, enum 
 	if (seen->pages == 0) {
 		*seen = *key;
 		w->path[key->level] = at;
-		*ret_how = MEETING_NEW;
+		*ret_how = SPACES_NEW;
 		return PT_OK;
 	}
-	*ret_how = seen->shown ? MEETING_AGAIN : MEETING_EMPTY;
+	*ret_how = seen->shown ? SPACES_AGAIN : SPACES_EMPTY;
 	if (!seen->shown)
 		return PT_OK;
-	*ret_item = item_start(w, key->level, key->va, key->pages);
+	*ret_item = spaces_item(w, key->level, key->va, key->pages);
 	ret_item->kind = PT_ITEM_REFERENCE;
 	ret_item->owner = seen->space;
 	ret_item->owner_va = seen->va;
 	return PT_OK;
 }
 
-static void range_done(struct pt_spaces *w)
+static void spaces_range_done(struct pt_spaces *w)
 {
 	w->inside = false;
 	w->range++;
@@ -133,12 +133,12 @@ static void range_done(struct pt_spaces *w)
 }
 
 /* Starts on a range of a space, if there is one left. */
-static enum pt_status enter_range(struct pt_spaces *w, struct pt_item *ret_item, bool *ret_found)
+static enum pt_status spaces_enter(struct pt_spaces *w, struct pt_item *ret_item, bool *ret_found)
 {
 	if (w->space == w->scope.count || w->scope.range_count == 0)
 		return PT_ERR_NOT_MAPPED;
 
-	const struct pt_space *space = space_now(w);
+	const struct pt_space *space = spaces_now(w);
 	struct pt_range range = w->scope.ranges[w->range];
 	struct pt_seen key = {
 		.table = root_addr(space),
@@ -147,32 +147,32 @@ static enum pt_status enter_range(struct pt_spaces *w, struct pt_item *ret_item,
 		.space = (uint32_t)w->space,
 		.level = space->cpu.levels,
 	};
-	enum meeting how = MEETING_EMPTY;
+	enum spaces_meeting how = SPACES_EMPTY;
 	enum pt_status status = PT_OK;
 
 	if (range.pages != 0) {
-		*ret_item = item_start(w, key.level, key.va, key.pages);
+		*ret_item = spaces_item(w, key.level, key.va, key.pages);
 		status = pt_walk_start(&w->walk, space, range, w->budget);
 		if (status == PT_OK)
-			status = meet(w, &key, &how, ret_item);
+			status = spaces_meet(w, &key, &how, ret_item);
 	}
 	if (status != PT_OK)
 		return status;
-	*ret_found = how == MEETING_AGAIN;
-	if (how == MEETING_NEW) {
+	*ret_found = how == SPACES_AGAIN;
+	if (how == SPACES_NEW) {
 		w->inside = true;
 		return PT_OK;
 	}
 	w->budget -= range.pages != 0;
-	range_done(w);
+	spaces_range_done(w);
 	return PT_OK;
 }
 
 /* The walk has gone into a table, which may have been seen before. */
-static enum pt_status show_table(struct pt_spaces *w, const struct pt_entry *entry,
-				 struct pt_item *ret_item, bool *ret_found)
+static enum pt_status spaces_show_table(struct pt_spaces *w, const struct pt_entry *entry,
+					struct pt_item *ret_item, bool *ret_found)
 {
-	const struct pt_space *space = space_now(w);
+	const struct pt_space *space = spaces_now(w);
 	unsigned level = entry->at.level;
 
 	if (is_self_link(space, entry->raw, level))
@@ -187,34 +187,35 @@ static enum pt_status show_table(struct pt_spaces *w, const struct pt_entry *ent
 		.space = (uint32_t)w->space,
 		.level = (uint8_t)(level - 1),
 	};
-	enum meeting how = MEETING_NEW;
-	enum pt_status status = meet(w, &key, &how, ret_item);
+	enum spaces_meeting how = SPACES_NEW;
+	enum pt_status status = spaces_meet(w, &key, &how, ret_item);
 
-	if (status != PT_OK || how == MEETING_NEW)
+	if (status != PT_OK || how == SPACES_NEW)
 		return status;
 	walk_skip(&w->walk, level);
-	*ret_found = how == MEETING_AGAIN;
+	*ret_found = how == SPACES_AGAIN;
 	if (*ret_found)
-		mark_shown(w, level);
+		spaces_mark_shown(w, level);
 	return PT_OK;
 }
 
-static void show_leaf(struct pt_spaces *w, const struct pt_leaf *leaf, struct pt_item *ret_item)
+static void spaces_show_leaf(struct pt_spaces *w, const struct pt_leaf *leaf,
+			     struct pt_item *ret_item)
 {
 	uint64_t first = w->scope.ranges[w->range].va.raw, last = w->walk.last;
 	uint64_t leaf_last = leaf->va.raw + ((leaf->pages << PTE_PAGE_SHIFT) - 1);
 	struct slice part = { leaf->va.raw > first ? leaf->va.raw : first,
 			      leaf_last < last ? leaf_last : last };
 
-	*ret_item = item_start(w, leaf->level, virt(part.va), slice_pages(part));
+	*ret_item = spaces_item(w, leaf->level, virt(part.va), slice_pages(part));
 	ret_item->kind = PT_ITEM_MAPPING;
 	ret_item->pa = phys(leaf->pa.raw + (part.va - leaf->va.raw));
 	ret_item->attr = (struct pt_attr){ leaf->own, leaf->attr.cache };
 	ret_item->rights = leaf->attr.flags & LINK_RIGHTS;
-	mark_shown(w, leaf->level);
+	spaces_mark_shown(w, leaf->level);
 }
 
-static enum pt_status step_on(struct pt_spaces *w, struct pt_item *ret_item, bool *ret_found)
+static enum pt_status spaces_step(struct pt_spaces *w, struct pt_item *ret_item, bool *ret_found)
 {
 	struct pt_entry entry;
 	enum pt_status status = pt_walk_next(&w->walk, &entry);
@@ -222,17 +223,17 @@ static enum pt_status step_on(struct pt_spaces *w, struct pt_item *ret_item, boo
 	if (status == PT_ERR_NOT_MAPPED) {
 		/* The root is not counted by the walk. */
 		w->budget = w->walk.budget - 1;
-		range_done(w);
+		spaces_range_done(w);
 		return PT_OK;
 	}
 	if (status != PT_OK) {
-		*ret_item = item_start(w, entry.at.level, entry.at.va, entry.at.pages);
+		*ret_item = spaces_item(w, entry.at.level, entry.at.va, entry.at.pages);
 		return status;
 	}
 	if (entry.kind == PTE_TABLE)
-		return show_table(w, &entry, ret_item, ret_found);
+		return spaces_show_table(w, &entry, ret_item, ret_found);
 	if (entry.kind == PTE_LEAF) {
-		show_leaf(w, &entry.at, ret_item);
+		spaces_show_leaf(w, &entry.at, ret_item);
 		*ret_found = true;
 	}
 	return PT_OK;
@@ -243,8 +244,8 @@ enum pt_status pt_spaces_next(struct pt_spaces *walk, struct pt_item *ret_item)
 	bool found = false;
 
 	while (!found) {
-		enum pt_status status = walk->inside ? step_on(walk, ret_item, &found)
-						     : enter_range(walk, ret_item, &found);
+		enum pt_status status = walk->inside ? spaces_step(walk, ret_item, &found)
+						     : spaces_enter(walk, ret_item, &found);
 
 		if (status == PT_OK)
 			continue;
@@ -261,7 +262,7 @@ enum pt_status pt_spaces_next(struct pt_spaces *walk, struct pt_item *ret_item)
 /* ---- the way back --------------------------------------------------------------------- */
 
 /* Makes the links above an item let through what they did. */
-static enum pt_status restate_links(struct pt_space *space, const struct pt_item *item,
+static enum pt_status rebuild_links(struct pt_space *space, const struct pt_item *item,
 				    struct pt_flush *flush)
 {
 	enum pt_status status = PT_OK;
@@ -298,7 +299,7 @@ static enum pt_status rebuild_tree(struct pt_space *space, const struct pt_space
 }
 
 /* True if nothing is in the root, but for the link by which it maps itself. */
-static bool root_is_unused(const struct pt_space *space, const pte_t *root)
+static bool rebuild_is_unused(const struct pt_space *space, const pte_t *root)
 {
 	unsigned top = space->cpu.levels;
 
@@ -309,7 +310,7 @@ static bool root_is_unused(const struct pt_space *space, const pte_t *root)
 	return true;
 }
 
-static enum pt_status root_check_common(const struct pt_space *space, const struct pt_space *owner)
+static enum pt_status rebuild_check_root(const struct pt_space *space, const struct pt_space *owner)
 {
 	const pte_t *root = root_table(space), *common = root_table(owner);
 
@@ -322,9 +323,9 @@ static enum pt_status root_check_common(const struct pt_space *space, const stru
 	if (space->pins_upper || owner->pins_upper || space->root_first != owner->root_first ||
 	    space->root_last != owner->root_last)
 		return PT_ERR_FOREIGN;
-	if (root_is_unused(owner, common))
+	if (rebuild_is_unused(owner, common))
 		return PT_ERR_OWNER;
-	return root_is_unused(space, root) ? PT_OK : PT_ERR_OVERLAP;
+	return rebuild_is_unused(space, root) ? PT_OK : PT_ERR_OVERLAP;
 }
 
 /* Makes the owner's root that of the space too. */
@@ -338,7 +339,7 @@ static enum pt_status rebuild_root(struct pt_space *space, const struct pt_space
 	if (old.raw == owner->root.raw)
 		return PT_OK;
 
-	enum pt_status status = root_check_common(space, owner);
+	enum pt_status status = rebuild_check_root(space, owner);
 
 	if (status == PT_OK)
 		status = reserve_take(&reserve,
@@ -371,5 +372,5 @@ enum pt_status pt_spaces_rebuild(struct pt_space *const *spaces, const struct pt
 		status = rebuild_tree(space, owner, item, flush);
 	else
 		status = rebuild_mapping(space, item, flush);
-	return status == PT_OK ? restate_links(space, item, flush) : status;
+	return status == PT_OK ? rebuild_links(space, item, flush) : status;
 }

@@ -59,7 +59,11 @@ static void pinning_takes_a_table_for_each_absent_entry_and_no_other(void)
 	must_put(&kernel, 0x1000, 0x6000, 1);
 	size_t before = ground.pool.taken;
 
+	kernel.hot.entries = shared_table(&ground, kernel.root);
+	uint64_t generation = kernel.generation;
+
 	CHECK_STATUS(pt_pin_upper(&kernel), PT_OK, space_text, "pin");
+	CHECK(!kernel.hot.entries && kernel.generation != generation, "nothing remembered");
 	CHECK_EQ(ground.pool.taken, before + 255, "one for each that was absent");
 	CHECK_STATUS(pt_pin_upper(&kernel), PT_OK, space_text, "again");
 	CHECK_EQ(ground.pool.taken, before + 255, "nothing to do");
@@ -126,6 +130,10 @@ static void what_cannot_be_pinned_is_refused(void)
 	CHECK_STATUS(pt_pin_upper(&reader), PT_ERR_READ_ONLY, space_text, "reader");
 	CHECK_STATUS(pt_init_user(&user, &kernel, &ground.tables), PT_ERR_FOREIGN, space_text,
 		     "not pinned");
+	reader.pins_upper = true;
+	reader.mem.first.raw += 4096; /* the root is the first table */
+	CHECK_STATUS(pt_init_user(&user, &reader, &ground.tables), PT_ERR_CORRUPT, space_text,
+		     "the kernel's root is out of reach");
 	root[300] = 0xabc00;
 	CHECK_STATUS(pt_pin_upper(&kernel), PT_ERR_OVERLAP, space_text, "soft");
 	root[300] = 0x7ffffff000 | PTE_P | PTE_W;
@@ -354,8 +362,17 @@ static void a_clone_translates_as_its_source_and_takes_exactly_its_tables(void)
 			expect_references(1, way_names[i]);
 		}
 		ground.limit = before + way_tables[i];
+		kernel.hot.entries = shared_table(&ground, kernel.root);
+		kernel.processors = 2;
+		kernel.doomed = true;
+		uint64_t generation = kernel.generation;
+
 		CHECK_STATUS(pt_clone(&clone, &kernel, every_way[i]), PT_OK, space_text,
 			     way_names[i]);
+		CHECK(!kernel.hot.entries && kernel.generation != generation, "remembered");
+		CHECK(!clone.hot.entries && clone.processors == 0 && !clone.doomed &&
+			      !clone.cursors,
+		      "nobody uses the clone");
 		CHECK_EQ(ground.pool.taken, before + way_tables[i], way_names[i]);
 		CHECK(is_same_space(&kernel, &clone), way_names[i]);
 		CHECK(clone.allow_wx && clone.budget == 1000 && clone.frames.acquire, "policy");

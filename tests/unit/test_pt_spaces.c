@@ -649,10 +649,17 @@ static void a_root_in_common_takes_the_place_of_an_empty_one_only(void)
 	spaces[0].cpu.levels = 5;
 	CHECK_STATUS(rebuild(&spaces[0], &item), PT_ERR_LEVEL, space_text, "levels");
 	spaces[0].cpu.levels = 4;
+	spaces[0].mem.last = phys(SPACE_BASE - 1);
+	CHECK_STATUS(rebuild(&spaces[0], &item), PT_ERR_CORRUPT, space_text, "out of reach");
+	spaces[0].mem.last = spaces[1].mem.last;
 	CHECK_EQ(spaces[1].root.raw, old.raw, "as it was");
 	CHECK_EQ(ground.moves, 0, "nobody was told");
 	shared_table(&ground, old)[510] = old.raw | PTE_P | PTE_W;
+	spaces[1].hot.entries = shared_table(&ground, old);
+	uint64_t generation = spaces[1].generation;
+
 	CHECK_STATUS(rebuild(&spaces[0], &item), PT_OK, space_text, "done");
+	CHECK(!spaces[1].hot.entries && spaces[1].generation != generation, "nothing remembered");
 	CHECK_EQ(spaces[1].root.raw, spaces[0].root.raw, "in common");
 	CHECK_EQ(ground.moves, 1, "told");
 	CHECK_STATUS(rebuild(&spaces[0], &item), PT_OK, space_text, "done before");
