@@ -651,7 +651,7 @@ static void pages_one_by_one_are_as_by_plain_calls(void)
 	}
 }
 
-/* Pages to one after the other, the way being checked once a table: else this test tests little. */
+/* Else the tests of it would test little: only plain calls count up. */
 static void the_short_way_is_taken(void)
 {
 	struct space_fixture f;

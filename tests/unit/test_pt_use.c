@@ -330,7 +330,7 @@ static void *use_pages(void *ctx)
 	while (!__atomic_load_n(&race->done, __ATOMIC_ACQUIRE)) {
 		uint64_t random = check_random(&rng);
 		size_t leaf = random % (RACE_PAGES + 1);
-		unsigned which = random >> 63;
+		unsigned which = (unsigned)(random >> 63);
 		uint64_t bit = which ? D : A;
 		uint64_t old = __atomic_fetch_or(race->entries[leaf], bit, __ATOMIC_RELAXED);
 
