@@ -156,7 +156,8 @@ FAKE_LAYOUT = -DPTE_LAYOUT='"tests/fake/pte_fake.h"'
 
 # Programs of the layout of x86-64, and those of the fake one.
 FAKE_ONLY = $(wildcard tests/property/exhaust_pt.c)
-BOTH_LAYOUTS = tests/unit/test_pte.c tests/property/prop_engine.c
+BOTH_LAYOUTS = tests/unit/test_pte.c tests/property/prop_engine.c \
+	$(addprefix tests/unit/test_pt_,frames.c holds.c counted.c soft.c budget.c foreign.c)
 HOST_TESTS = $(filter-out $(FAKE_ONLY),$(wildcard tests/unit/*.c tests/property/*.c))
 HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) \
 	$(patsubst tests/%.c,$(B)/fake/%,$(FAKE_ONLY) $(BOTH_LAYOUTS))
