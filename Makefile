@@ -162,6 +162,9 @@ HOST_TESTS = $(filter-out $(FAKE_ONLY),$(wildcard tests/unit/*.c tests/property/
 HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) \
 	$(patsubst tests/%.c,$(B)/fake/%,$(FAKE_ONLY) $(BOTH_LAYOUTS))
 
+# Tests that are not compiled.
+SCRIPTS = tests/unit/must_use.py
+
 HOST_LIB = $(patsubst %.c,$(B)/host/%.o,$(CORE) $(wildcard tests/fake/*.c))
 FAKE_LIB = $(patsubst %.c,$(B)/fake/%.o,$(PAGING) tests/fake/space.c tests/fake/engine.c)
 
@@ -191,10 +194,10 @@ $(B)/kernels/readme.elf: README.md loader/hoist.h tests/boot/readme.py | package
 
 .PHONY: test check boot
 test: $(HOST_PROGRAMS) $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) --alone "$(PYTHON) tests/boot/boot.py"
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(SCRIPTS) --alone "$(PYTHON) tests/boot/boot.py"
 
 check: $(HOST_PROGRAMS) ## the host part of the tests
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS)
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(SCRIPTS)
 
 boot: $(BOOT_FILES) ## the QEMU part of the tests
 	@$(PYTHON) tests/boot/boot.py $(CASES)
