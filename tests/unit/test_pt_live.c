@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-enum { PAGES_ALL = 8 * 512, TABLES = 64, STEPS = 60000 };
+enum { PAGES_ALL = 8 * 512, TABLES = 64, ROUNDS = 20 };
 
 #define LEAF_P UINT64_C(0x001)
 #define LEAF_W UINT64_C(0x002)
@@ -24,7 +24,8 @@ struct machine {
 	uint32_t removed[PAGES_ALL]; /* what unmapping told */
 	bool is_gone[PAGES_ALL];
 	bool stops;
-	uint64_t hits; /* bits set */
+	uint64_t cursor; /* page that is about to be changed; the processor is never far */
+	uint64_t hits;   /* bits set */
 };
 
 /* The processor's walk, down to the leaf. */
@@ -75,7 +76,10 @@ static void *run_processor(void *ctx)
 	while (!__atomic_load_n(&m->stops, __ATOMIC_ACQUIRE)) {
 		uint64_t random = check_random(&rng);
 
-		use_page(m, random % PAGES_ALL, (random >> 32) & 1);
+		uint64_t cursor = __atomic_load_n(&m->cursor, __ATOMIC_RELAXED);
+
+		use_page(m, random & 0x100 ? random % PAGES_ALL : (cursor + random % 8) % PAGES_ALL,
+			 (random >> 32) & 1);
 	}
 	return NULL;
 }
@@ -124,7 +128,7 @@ static void change(struct machine *m, uint64_t random)
 	CHECK(status == PT_OK || status == PT_ERR_NO_TABLES, "a change");
 }
 
-static void expect_nothing_lost(struct machine *m)
+static void expect_nothing_lost(struct machine *m, const char *name)
 {
 	for (uint64_t page = 0; page < PAGES_ALL; page++) {
 		uint64_t e = 0;
@@ -133,14 +137,76 @@ static void expect_nothing_lost(struct machine *m)
 		if (!m->is_gone[page] && find(m, BASE + page * 4096, &e))
 			says = (e & LEAF_A ? PT_ACCESSED : 0u) | (e & LEAF_D ? PT_DIRTY : 0u);
 		if ((m->used[page] & LEAF_A) && !(says & PT_ACCESSED))
-			CHECK_FAIL("page %" PRIu64 ": accessed is lost", page);
+			CHECK_FAIL("%s: page %" PRIu64 ": accessed is lost", name, page);
 		if ((m->used[page] & LEAF_D) && !(says & PT_DIRTY))
-			CHECK_FAIL("page %" PRIu64 ": dirty is lost", page);
+			CHECK_FAIL("%s: page %" PRIu64 ": dirty is lost", name, page);
 	}
 }
 
+/* Any change anywhere. */
+static void change_all_ways(struct machine *m, uint64_t seed)
+{
+	for (unsigned i = 0; i < 1500; i++)
+		change(m, check_random(&seed));
+}
+
+/* The same leaves rewritten again and again, until the processor has come by. */
+static void sweep(struct machine *m, uint64_t seed)
+{
+	struct pt_range all = { virt(BASE), PAGES_ALL };
+	uint64_t random = check_random(&seed);
+
+	for (unsigned i = 0; i < 100; i++) {
+		struct pt_update update = { .set = i & 1 ? PT_SOFT1 : PT_SOFT2,
+					    .clear = i & 1 ? PT_SOFT2 : PT_SOFT1 };
+		struct pt_attr attr = { PT_WRITE | (i & 1 ? PT_USER : 0u), PT_WB };
+		enum pt_status status = random & 1
+						? pt_update(&m->f.space, all, update, &m->f.flush)
+						: pt_protect(&m->f.space, all, attr, &m->f.flush);
+
+		CHECK_STATUS(status, PT_OK, space_text, "sweep");
+	}
+}
+
+/* Page by page, the processor at the next ones. */
+static void unmap_in_order(struct machine *m, uint64_t seed)
+{
+	(void)seed;
+	for (uint64_t page = 0; page < PAGES_ALL; page++) {
+		__atomic_store_n(&m->cursor, page, __ATOMIC_RELAXED);
+		unmap_page(m, page);
+	}
+}
+
+static void protect_in_order(struct machine *m, uint64_t seed)
+{
+	for (uint64_t page = 0; page < PAGES_ALL; page++) {
+		struct pt_range range = { virt(BASE + page * 4096), 1 };
+		struct pt_attr attr = { PT_WRITE | (seed & 4 ? PT_USER : 0u), PT_WB };
+
+		__atomic_store_n(&m->cursor, page, __ATOMIC_RELAXED);
+		CHECK_STATUS(pt_protect(&m->f.space, range, attr, &m->f.flush), PT_OK, space_text,
+			     "page by page");
+	}
+}
+
+struct way {
+	const char *name;
+	void (*act)(struct machine *m, uint64_t seed);
+	bool small; /* leaves */
+};
+
+static const struct way WAYS[] = {
+	{ "large leaves, all ways", change_all_ways, false },
+	{ "small leaves, all ways", change_all_ways, true },
+	{ "sweeps", sweep, true },
+	{ "unmapped in order", unmap_in_order, true },
+	{ "protected in order", protect_in_order, true },
+	{ "large leaves protected in order", protect_in_order, false },
+};
+
 /* A round with fresh tables, so that there are bits to be set. */
-static uint64_t play(uint64_t seed, unsigned steps)
+static uint64_t play(const struct way *way, uint64_t seed)
 {
 	static struct machine machine;
 	struct machine *m = &machine;
@@ -152,15 +218,14 @@ static uint64_t play(uint64_t seed, unsigned steps)
 	*m = (struct machine){ .stops = false };
 	space_fixture_init(&m->f, &cpu, TABLES, false);
 	m->f.space.live = true;
-	CHECK_STATUS(pt_map(&m->f.space, &map, seed & 1 ? &small : NULL, &m->f.flush), PT_OK,
-		     space_text, "set-up");
+	CHECK_STATUS(pt_map(&m->f.space, &map, way->small ? &small : NULL, &m->f.flush), PT_OK,
+		     space_text, way->name);
 	if (pthread_create(&thread, NULL, run_processor, m) != 0)
 		exit(2);
-	for (unsigned i = 0; i < steps; i++)
-		change(m, check_random(&seed));
+	way->act(m, seed);
 	__atomic_store_n(&m->stops, true, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
-	expect_nothing_lost(m);
+	expect_nothing_lost(m, way->name);
 
 	uint64_t hits = m->hits;
 
@@ -174,8 +239,10 @@ static void no_accessed_or_dirty_bit_is_lost(void)
 {
 	uint64_t seed = check_seed(22), hits = 0;
 
-	for (unsigned round = 0; round < 40; round++)
-		hits += play(seed + round, STEPS / 40);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		for (size_t i = 0; i < ARRAY_LEN(WAYS); i++)
+			hits += play(&WAYS[i], seed + round);
+	}
 	CHECK(hits > 1000, "the processor was at work");
 }
 
