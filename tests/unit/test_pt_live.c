@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-enum { PAGES_ALL = 8 * 512, TABLES = 64, ROUNDS = 20 };
+enum { PAGES_ALL = 8 * 512, TABLES = 64, ROUNDS = 60 };
 
 #define LEAF_P UINT64_C(0x001)
 #define LEAF_W UINT64_C(0x002)
