@@ -135,10 +135,15 @@ static void a_link_with_other_rights_keeps_its_count(void)
 static void a_collapse_counts_what_is_left(void)
 {
 	struct engine e;
+	struct pt_entry old;
 
 	prepare(&e, true);
 	stage_map_small(&e, 0, P2, 0);
 	stage_map_small(&e, P2, 3, 0);
+	stage_map_small(&e, 2 * P2, 1, 0);
+	CHECK_STATUS(pt_set_soft(&e.f.space, virt(2 * P2 * PT_PAGE_SIZE), 1, 0, &e.f.flush, &old),
+		     PT_OK, space_text, "a table left empty");
+	CHECK_EQ(count_at(&e, 0, 3), 3 + 1, "three tables");
 	CHECK_STATUS(pt_collapse(&e.f.space, stage_range(0, P3), &e.f.flush), PT_OK, space_text,
 		     "collapse");
 	CHECK_EQ(count_at(&e, 0, 3), 2 + 1, "a leaf and a table");

@@ -279,6 +279,34 @@ static void a_moved_table_is_flushed_whole(void)
 	stage_end(&e, "moved");
 }
 
+/* What could be one leaf stays a table, as long as others look at it. */
+static void held_tables_are_not_put_together(void)
+{
+	for (enum whose whose = COMMON; whose <= FROZEN; whose++) {
+		struct engine_options options = stage_options();
+		struct engine e;
+		struct pt_plan expected;
+
+		options.holds = true;
+		engine_init(&e, &options);
+		stage_map_small(&e, 0, P2, PT_WRITE);
+		if (whose == COMMON)
+			engine_share_all(&e);
+		else
+			engine_freeze(&e,
+				      pte_table_addr(&e.f.space.cpu, *engine_entry_at(&e, 0, 2), 2),
+				      1);
+		engine_save(&e);
+		CHECK_STATUS(pt_plan_collapse(&e.f.space, stage_range(0, P2), &expected), PT_OK,
+			     space_text, WHOSE_NAMES[whose]);
+		CHECK_EQ(expected.retired, 0, WHOSE_NAMES[whose]);
+		CHECK_STATUS(pt_collapse(&e.f.space, stage_range(0, P2), &e.f.flush), PT_OK,
+			     space_text, WHOSE_NAMES[whose]);
+		CHECK(engine_is_as_saved(&e), WHOSE_NAMES[whose]);
+		stage_end(&e, WHOSE_NAMES[whose]);
+	}
+}
+
 /* When the other is gone, tables are this space's again, and written in place. */
 static void tables_become_own_when_the_other_goes(void)
 {
@@ -425,6 +453,7 @@ int main(int argc, char **argv)
 	RUN(others_see_no_change_and_this_space_the_same_as_alone);
 	RUN(refusals_copy_nothing);
 	RUN(a_moved_table_is_flushed_whole);
+	RUN(held_tables_are_not_put_together);
 	RUN(tables_become_own_when_the_other_goes);
 	RUN(a_root_left_to_the_flush_is_released_without_others_entries);
 	RUN(a_pool_hands_out_runs_and_takes_them_back_in_order);
