@@ -200,7 +200,7 @@ static size_t release_tree(const struct pt_space *space, phys_addr table, unsign
 	unsigned last = is_root ? space->root_last : PTE_COUNT - 1;
 	size_t count = 1;
 
-	if (hold == PT_FROZEN)
+	if (hold == PT_FROZEN || !entries)
 		return 0;
 	if (hold == PT_COMMON) {
 		space->tables.give(space->tables.ctx, table, 1);
