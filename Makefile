@@ -199,13 +199,17 @@ VTD_LAYOUT = -DPTE_LAYOUT='"paging/pte_vtd.h"'
 # millions of calls are made fast.
 FAST_ONLY = $(wildcard tests/property/exhaust_pt.c)
 FAKE_ONLY = $(wildcard tests/property/prop_views.c)
-BOTH_LAYOUTS = tests/unit/test_pte.c tests/property/prop_engine.c tests/property/prop_share.c
+BOTH_LAYOUTS = tests/unit/test_pte.c $(addprefix tests/property/prop_,engine.c share.c) \
+	$(addprefix tests/unit/test_pt_,frames.c holds.c counted.c soft.c budget.c foreign.c)
 VTD_TOO = tests/unit/test_pte.c tests/property/prop_pt.c tests/property/starve_pt.c
 VTD_ONLY = tests/vtd/test_vtd.c
 HOST_TESTS = $(filter-out $(FAST_ONLY) $(FAKE_ONLY),$(wildcard tests/unit/*.c tests/property/*.c))
 HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) $(FAST_ONLY:tests/%.c=$(B)/fast/%) \
 	$(patsubst tests/%.c,$(B)/fake/%,$(FAKE_ONLY) $(BOTH_LAYOUTS)) \
 	$(patsubst tests/%.c,$(B)/vtd/%,$(VTD_TOO) $(VTD_ONLY))
+
+# Tests that are not compiled.
+SCRIPTS = tests/unit/must_use.py tests/dist/dist.py
 
 HOST_LIB = $(patsubst %.c,$(B)/host/%.o,$(CORE) $(wildcard tests/fake/*.c))
 FAKE_LIB = $(patsubst %.c,$(B)/fake/%.o,$(PAGING) tests/fake/space.c tests/fake/engine.c)
@@ -269,9 +273,6 @@ $(B)/kernels/readme.elf: README.md loader/hoist.h tests/boot/readme.py | package
 	@$(PYTHON) tests/boot/readme.py $(B)/readme
 	@cp $(B)/readme/kernel.elf $@
 
-# Compiles what `make dist` and `make install` make.
-DIST_TEST = tests/dist/dist.py
-
 # That the mutation tests can tell the dead from the living: a few mutants, a few tests.
 MUTATE_CHECK = $(PYTHON) -B tests/mutate.py --self-check \
 	--host $(addprefix tests/unit/test_,addr.c pt.c pt_read.c pte.c) $(wildcard tests/fake/s*.c) \
@@ -279,12 +280,12 @@ MUTATE_CHECK = $(PYTHON) -B tests/mutate.py --self-check \
 
 .PHONY: test check hardware boot
 test: $(HOST_PROGRAMS) $(DIST) $(B)/hardware/prober.elf $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST) --alone "$(MUTATE_CHECK)" \
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(SCRIPTS) --alone "$(MUTATE_CHECK)" \
 		--alone "$(PYTHON) tests/hardware/hardware.py" \
 		--alone "$(PYTHON) tests/boot/boot.py"
 
 check: $(HOST_PROGRAMS) $(DIST) ## the host part of the tests
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST) --alone "$(MUTATE_CHECK)"
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(SCRIPTS) --alone "$(MUTATE_CHECK)"
 
 hardware: $(B)/hardware/prober.elf ## random address spaces against a processor, in QEMU
 	@$(PYTHON) tests/hardware/hardware.py $(CASES)

@@ -141,7 +141,9 @@ struct pt_mem {
  * unspecified when they come back. give() takes a run back. A refused call
  * gives back the runs it took in the opposite order, so that an allocator that
  * works like a stack is left exactly as it was. Neither may call into the same
- * space.
+ * space. No entry of the space's may lead to a table that is free, and none but
+ * those that are counted (struct pt_holds) be linked twice: of foreign tables,
+ * pt_audit() says so.
  */
 struct pt_tables {
 	size_t (*take)(void *ctx, size_t most, phys_addr *ret_first);
@@ -250,7 +252,8 @@ struct pt_space {
 	bool live;               /* a processor uses the tables now: no accessed or dirty bit that
 				    it sets during a call is lost (slower) */
 	bool counted;            /* links hold how many entries are in use below, so that unmapping
-				    single pages is fast; for tables that nobody else writes */
+				    single pages is fast; for tables that nobody else writes,
+				    and not to be switched off and on again */
 	struct pt_frames frames; /* acquire NULL: none */
 	uint64_t budget;         /* of tables that a call may look at; 0: any number */
 
@@ -558,15 +561,21 @@ PT_MUST_USE enum pt_status pt_page_unmap(struct pt_space *space, virt_addr va, u
 PT_MUST_USE enum pt_status pt_page_protect(struct pt_space *space, virt_addr va, unsigned level,
 					   struct pt_attr attr, struct pt_flush *flush);
 
+/* An entry that is not present for the processor, and where it is to be. */
+struct pt_soft {
+	virt_addr va;
+	unsigned level;
+	pte_t entry; /* of the owner's making: pte_kind() says PTE_SOFT; or 0, absent */
+};
+
 /*
- * Puts `entry`, which is not present for the processor, where a page of the
- * size, a soft entry or nothing is; 0 makes it absent. The table that holds it
- * must exist. What was there is returned as it was: its kind, and for a leaf
- * what it mapped. PT_ERR_ATTR: `entry` is neither soft nor 0 (pte_kind()).
+ * Puts soft->entry where a page of the size of soft->level, a soft entry or
+ * nothing is. The table that holds it must exist. What was there is returned as
+ * it was: its kind, and for a leaf what it mapped. PT_ERR_ATTR: the entry is
+ * neither soft nor 0.
  */
-PT_MUST_USE enum pt_status pt_set_soft(struct pt_space *space, virt_addr va, unsigned level,
-				       pte_t entry, struct pt_flush *flush,
-				       struct pt_entry *ret_old);
+PT_MUST_USE enum pt_status pt_set_soft(struct pt_space *space, const struct pt_soft *soft,
+				       struct pt_flush *flush, struct pt_entry *ret_old);
 
 /*
  * Makes the link at `level` on the way to va (2 up to the levels of the space)

@@ -561,26 +561,27 @@ enum pt_status pt_set_link(struct pt_space *space, virt_addr va, unsigned level,
 	return status == PT_OK ? change_carry_out(space, &change, flush) : status;
 }
 
-enum pt_status pt_set_soft(struct pt_space *space, virt_addr va, unsigned level, pte_t entry,
+enum pt_status pt_set_soft(struct pt_space *space, const struct pt_soft *soft,
 			   struct pt_flush *flush, struct pt_entry *ret_old)
 {
+	unsigned level = soft->level;
 	struct change change;
 	pte_t removed = 0;
 
 	if (level < 1 || level > space->cpu.levels)
 		return PT_ERR_LEVEL;
-	if (!is_aligned(va.raw, level_size(level)))
+	if (!is_aligned(soft->va.raw, level_size(level)))
 		return PT_ERR_UNALIGNED;
-	if (entry != 0 && pte_kind(entry, level) != PTE_SOFT)
+	if (soft->entry != 0 && pte_kind(soft->entry, level) != PTE_SOFT)
 		return PT_ERR_ATTR;
 
-	enum pt_status status = change_entry(&change, space, va, level, ACTION_SET_SOFT);
+	enum pt_status status = change_entry(&change, space, soft->va, level, ACTION_SET_SOFT);
 
-	change.bits[0] = entry;
+	change.bits[0] = soft->entry;
 	change.removed = &removed;
 	if (status == PT_OK)
 		status = change_carry_out(space, &change, flush);
 	if (status == PT_OK)
-		*ret_old = entry_of(space, removed, level, va.raw, LINK_RIGHTS);
+		*ret_old = entry_of(space, removed, level, soft->va.raw, LINK_RIGHTS);
 	return status;
 }

@@ -404,7 +404,8 @@ static void op_soft_past(struct trial *t)
 	uint64_t page = below(t, WINDOW), raw = (1 + below(t, 1000)) << 12;
 	struct pt_entry old;
 
-	if (pt_set_soft(&t->f.space, virt(address(t, page)), 1, raw, &t->f.flush, &old) == PT_OK)
+	if (pt_set_soft(&t->f.space, &(struct pt_soft){ virt(address(t, page)), 1, raw },
+			&t->f.flush, &old) == PT_OK)
 		t->pages[page] = (struct page){ .kind = PTE_SOFT, .pa = raw };
 }
 

@@ -11,7 +11,7 @@
 
 #define IS_FAKE (PTE_PAGE_SHIFT != 12)
 
-enum { TABLES = IS_FAKE ? 700 : 400, STEPS = 40, ROUNDS = IS_FAKE ? 600 : 60, EDGES_MAX = 80 };
+enum { TABLES = IS_FAKE ? 700 : 400, STEPS = 40, ROUNDS = IS_FAKE ? 2000 : 200, EDGES_MAX = 80 };
 
 /* Pages of leaves. */
 #define P2 (UINT64_C(1) << PTE_INDEX_BITS)
@@ -214,6 +214,10 @@ static bool pick_page(struct trial *t, struct request *r)
 	uint64_t page = edges[r->first];
 
 	r->level = 1 + (unsigned)pick(t, 3);
+	if (pick(t, 3) != 0) /* mostly one of a size that is there */
+		engine_entry(&t->e, t->e.f.space.root, page * PT_PAGE_SIZE, &r->level);
+	if (r->level > 3)
+		return false;
 	if (!is_aligned(page, level_pages(r->level)))
 		return false;
 	r->end = edge_at(page + level_pages(r->level), r->first);
@@ -303,7 +307,8 @@ static enum pt_status make_request(struct engine *e, const struct request *r, st
 	case OP_COLLAPSE:
 		return pt_collapse(space, range, flush);
 	case OP_SET_SOFT:
-		return pt_set_soft(space, r->m.va, r->level, r->soft, flush, &ret_told->old);
+		return pt_set_soft(space, &(struct pt_soft){ r->m.va, r->level, r->soft }, flush,
+				   &ret_told->old);
 	case OP_SET_LINK:
 		return pt_set_link(space, r->m.va, r->level, r->rights, flush);
 	case OP_PAGE_UNMAP:
@@ -578,7 +583,7 @@ static void judge(struct trial *t)
 	CHECK_EQ(t->plain.misuses + t->plain.f.arena.misuses, 0, t->name);
 }
 
-/* Once a trial: some tables, or all, become somebody else's too. */
+/* Some tables, or all, become somebody else's too. */
 static void hold_some(struct trial *t)
 {
 	phys_addr tables[TABLES];
@@ -588,13 +593,13 @@ static void hold_some(struct trial *t)
 	engine_release(&t->e);
 	if (way == 0)
 		engine_freeze_all(&t->e);
-	if (way == 1 || way == 3)
+	if ((way == 1 || way == 3) && t->e.other.raw == PT_NO_TABLE)
 		engine_share_all(&t->e);
 	if (way < 2)
 		return;
 	if (pt_list_tables(&t->e.f.space, tables, TABLES, &count) != PT_OK)
 		exit(3);
-	for (size_t i = 0; i < 1 + count / 4; i++) {
+	for (size_t i = 0; i < 1 + count / 8; i++) {
 		phys_addr table = tables[pick(t, count)];
 
 		engine_freeze(&t->e, table, engine_level(&t->e, table));
@@ -657,10 +662,8 @@ static void run_trial(uint64_t seed, unsigned round)
 	engine_init(&t->e, &options);
 	engine_init(&t->plain, &plain);
 
-	unsigned hold_at = (unsigned)pick(t, STEPS);
-
 	for (unsigned i = 0; i < STEPS && check_failures == 0; i++) {
-		if (options.holds && i == hold_at)
+		if (options.holds && pick(t, 10) == 0)
 			hold_some(t);
 		if (!pick_request(t))
 			continue;

@@ -129,7 +129,8 @@ static void soften_random(struct view *view, struct pt_range range)
 	struct pt_entry old;
 
 	if (pte_kind(soft, 1) != PTE_SOFT ||
-	    pt_set_soft(&view->f.space, range.va, 1, soft, &view->f.flush, &old) != PT_OK)
+	    pt_set_soft(&view->f.space, &(struct pt_soft){ range.va, 1, soft }, &view->f.flush,
+			&old) != PT_OK)
 		return;
 	fill_cells(view, (struct pt_range){ range.va, 1 }, NULL);
 	view->cells[page_of(range.va) + HALF].kind = PTE_SOFT;

@@ -174,14 +174,17 @@ static void every_change_keeps_the_counts(void)
 	CHECK_STATUS(pt_unmap(&f.space, (struct pt_range){ virt(GIB + 0x5000), 2 }, &f.flush),
 		     PT_OK, space_text, "split");
 	audit(&f, PT_OK, "split");
-	CHECK_STATUS(pt_set_soft(&f.space, virt(GIB + 0x5000), 1, 0xabc00, &f.flush, &old), PT_OK,
-		     space_text, "soft");
+	CHECK_STATUS(pt_set_soft(&f.space, &(struct pt_soft){ virt(GIB + 0x5000), 1, 0xabc00 },
+				 &f.flush, &old),
+		     PT_OK, space_text, "soft");
 	audit(&f, PT_OK, "soft");
-	CHECK_STATUS(pt_set_soft(&f.space, virt(GIB + 0x5000), 1, 0, &f.flush, &old), PT_OK,
-		     space_text, "no longer soft");
+	CHECK_STATUS(pt_set_soft(&f.space, &(struct pt_soft){ virt(GIB + 0x5000), 1, 0 }, &f.flush,
+				 &old),
+		     PT_OK, space_text, "no longer soft");
 	audit(&f, PT_OK, "no longer soft");
-	CHECK_STATUS(pt_set_soft(&f.space, virt(GIB + 0x7000), 1, 0, &f.flush, &old), PT_OK,
-		     space_text, "a leaf goes");
+	CHECK_STATUS(pt_set_soft(&f.space, &(struct pt_soft){ virt(GIB + 0x7000), 1, 0 }, &f.flush,
+				 &old),
+		     PT_OK, space_text, "a leaf goes");
 	audit(&f, PT_OK, "a leaf goes");
 	CHECK_STATUS(pt_map(&f.space, &m, &small, &f.flush), PT_OK, space_text, "replace");
 	audit(&f, PT_OK, "replace");

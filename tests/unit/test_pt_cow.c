@@ -187,7 +187,8 @@ static void a_page_is_copied_flushed_or_left_as_it_says(void)
 		parent.allow_wx = row->allow_wx;
 		pages.watched = &parent;
 		put(&parent, 0x1000, 0x5000, 1, row->flags);
-		CHECK_STATUS(pt_set_soft(&parent, virt(0x3000), 1, 0x7700, &ground.flush, &old),
+		CHECK_STATUS(pt_set_soft(&parent, &(struct pt_soft){ virt(0x3000), 1, 0x7700 },
+					 &ground.flush, &old),
 			     PT_OK, space_text, row->name);
 		CHECK_STATUS(pt_set_link(&parent, virt(0x1000), 2, row->link, &ground.flush), PT_OK,
 			     space_text, row->name);

@@ -93,7 +93,7 @@ static enum pt_status act(struct pt_space *to, enum op op, struct pt_range range
 	case OPS:
 		break;
 	}
-	return pt_set_soft(to, range.va, 1, 0x7700, &ground.flush, &old);
+	return pt_set_soft(to, &(struct pt_soft){ range.va, 1, 0x7700 }, &ground.flush, &old);
 }
 
 struct frozen_row {

@@ -215,8 +215,9 @@ static void a_user_cannot_change_the_kernels_half(void)
 		     "collapse");
 	CHECK_STATUS(pt_set_link(&user, virt(KERNEL), 4, 0, &ground.flush), PT_ERR_FOREIGN,
 		     space_text, "set link");
-	CHECK_STATUS(pt_set_soft(&user, virt(KERNEL), 1, 0, &ground.flush, &old), PT_ERR_FOREIGN,
-		     space_text, "set soft");
+	CHECK_STATUS(
+		pt_set_soft(&user, &(struct pt_soft){ virt(KERNEL), 1, 0 }, &ground.flush, &old),
+		PT_ERR_FOREIGN, space_text, "set soft");
 	CHECK_STATUS(pt_pin_upper(&user), PT_ERR_FOREIGN, space_text, "pin");
 	CHECK_STATUS(put(&user, 0x7ffffffff000, 0x5000, 1), PT_OK, space_text, "its own last");
 	CHECK(is_at(&kernel, KERNEL, 0x5000), "untouched");
@@ -327,7 +328,8 @@ static void start_source(void)
 	leaf = (struct pt_mapping){ virt(GIB), phys(GIB), PAGES(GIB), RO };
 	CHECK_STATUS(pt_map(&kernel, &leaf, NULL, &ground.flush), PT_OK, space_text, "1 GiB");
 	CHECK_STATUS(pt_map(&kernel, &global, NULL, &ground.flush), PT_OK, space_text, "upper");
-	CHECK_STATUS(pt_set_soft(&kernel, virt(0x400000 - 0x1000), 1, 0x7700, &ground.flush, &old),
+	CHECK_STATUS(pt_set_soft(&kernel, &(struct pt_soft){ virt(0x400000 - 0x1000), 1, 0x7700 },
+				 &ground.flush, &old),
 		     PT_OK, space_text, "soft");
 	shared_done(&ground, &kernel);
 }

@@ -435,8 +435,9 @@ static void what_holds_nothing_is_not_shown(void)
 	link_up(0, 2 * MIB, 2, 0, 0);
 	link_up(1, GIB, 2, 0, 0);
 	*sdm_entry(&ground.arena, &spaces[0].cpu, spaces[0].root, 0, 1) = 0;
-	CHECK_STATUS(pt_set_soft(&spaces[0], virt(4 * MIB), 2, 0x7700, &ground.flush, &old), PT_OK,
-		     space_text, "soft");
+	CHECK_STATUS(pt_set_soft(&spaces[0], &(struct pt_soft){ virt(4 * MIB), 2, 0x7700 },
+				 &ground.flush, &old),
+		     PT_OK, space_text, "soft");
 	shared_table(&ground, spaces[0].root)[511] = spaces[0].root.raw | PTE_P | PTE_W;
 	show(&scope, &shown);
 	CHECK_STATUS(shown.end, PT_ERR_NOT_MAPPED, space_text, "to the end");
