@@ -643,6 +643,13 @@ static void a_copy_on_write_clone_of_a_kernel_is_a_user_of_it(void)
 	start_source();
 	CHECK_STATUS(pt_pin_upper(&kernel), PT_OK, space_text, "pin");
 	CHECK_STATUS(pt_clone(&clone, &kernel, PT_CLONE_COW), PT_OK, space_text, "clone");
+	CHECK_STATUS(pt_init_user(&user, &clone, &ground.tables), PT_ERR_FOREIGN, space_text,
+		     "not a kernel");
+	CHECK_STATUS(pt_clone(&user, &clone, PT_CLONE_SHALLOW), PT_OK, space_text, "shallow");
+	pt_destroy(&user);
+	CHECK_STATUS(pt_clone(&user, &kernel, PT_CLONE_VIEW), PT_OK, space_text, "view");
+	CHECK(!user.pins_upper, "a view is no kernel");
+	pt_destroy(&user);
 	CHECK_STATUS(pt_clone(&user, &clone, PT_CLONE_COW), PT_OK, space_text, "again");
 	expect_references(3, "cloned");
 	must_put(&kernel, TOP, 0x5000, 1);
