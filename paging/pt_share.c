@@ -298,7 +298,7 @@ static enum pt_status clone_root(struct pt_space *clone)
 static enum pt_status clone_cow(struct pt_space *clone)
 {
 	/* What is pinned stays the source's, as it is for its other users. */
-	if (clone->pins_upper && clone->root_last >= SHARE_UPPER)
+	if (clone->pins_upper)
 		clone->root_last = SHARE_UPPER - 1;
 	clone->pins_upper = false;
 	return clone_root(clone);

@@ -596,7 +596,8 @@ static void a_view_sees_what_changes_below_and_changes_nothing(void)
 	CHECK_STATUS(pt_clone(&clone, &kernel, PT_CLONE_VIEW), PT_OK, space_text, "view");
 	must_put(&kernel, 0x3000000, 0x5000, 1);
 	CHECK(is_at(&clone, 0x3000000, 0x5000), "below");
-	CHECK_STATUS(put(&clone, 0x4000000, 0x5000, 1), PT_ERR_FOREIGN, space_text, "lower");
+	for (uint64_t va = 0x4000000; va >> 47 == 0; va += 512 * GIB)
+		CHECK_STATUS(put(&clone, va, 0x5000, 1), PT_ERR_FOREIGN, space_text, "lower");
 	CHECK_STATUS(put(&clone, 0, 0x5000, 0), PT_OK, space_text, "no pages");
 	CHECK_STATUS(take_away(&clone, KERNEL, 1), PT_ERR_FOREIGN, space_text, "upper");
 	CHECK_STATUS(pt_set_link(&clone, virt(0), 4, 0, &ground.flush), PT_ERR_FOREIGN, space_text,
@@ -645,6 +646,13 @@ static void a_copy_on_write_clone_of_a_kernel_is_a_user_of_it(void)
 	start_source();
 	CHECK_STATUS(pt_pin_upper(&kernel), PT_OK, space_text, "pin");
 	CHECK_STATUS(pt_clone(&clone, &kernel, PT_CLONE_COW), PT_OK, space_text, "clone");
+	CHECK_STATUS(pt_init_user(&user, &clone, &ground.tables), PT_ERR_FOREIGN, space_text,
+		     "not a kernel");
+	CHECK_STATUS(pt_clone(&user, &clone, PT_CLONE_SHALLOW), PT_OK, space_text, "shallow");
+	pt_destroy(&user);
+	CHECK_STATUS(pt_clone(&user, &kernel, PT_CLONE_VIEW), PT_OK, space_text, "view");
+	CHECK(!user.pins_upper, "a view is no kernel");
+	pt_destroy(&user);
 	CHECK_STATUS(pt_clone(&user, &clone, PT_CLONE_COW), PT_OK, space_text, "again");
 	expect_references(3, "cloned");
 	must_put(&kernel, TOP, 0x5000, 1);
