@@ -59,6 +59,8 @@ PAGING = $(wildcard paging/*.c)
 LOADER = $(wildcard loader/*.c)
 EFI = $(wildcard efi/*.c)
 CORE = $(PAGING) $(LOADER)
+# Instructions that a program on the host must not execute: tests/fake/cpu.c takes their place.
+PRIVILEGED = paging/cpu_x86_64.c
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wstrict-prototypes \
 	-Wmissing-prototypes -Wswitch-enum -Wvla -Wcast-align -Wwrite-strings -Werror
@@ -201,7 +203,8 @@ HOST_TESTS = $(filter-out $(FAKE_ONLY),$(wildcard tests/unit/*.c tests/property/
 HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) \
 	$(BOTH_LAYOUTS:tests/%.c=$(B)/fake/%) $(FAKE_ONLY:tests/%.c=$(B)/fast/%)
 
-HOST_LIB = $(patsubst %.c,$(B)/host/%.o,$(CORE) $(wildcard tests/fake/*.c))
+HOST_LIB = $(patsubst %.c,$(B)/host/%.o,$(filter-out $(PRIVILEGED),$(CORE)) \
+	$(wildcard tests/fake/*.c))
 FAKE_LIB = $(patsubst %.c,$(B)/fake/%.o,$(PAGING) tests/fake/space.c)
 FAST_LIB = $(FAKE_LIB:$(B)/fake/%=$(B)/fast/%)
 
