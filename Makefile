@@ -257,8 +257,8 @@ $(B)/kernels/readme.elf: README.md loader/hoist.h tests/boot/readme.py | package
 	@$(PYTHON) tests/boot/readme.py $(B)/readme
 	@cp $(B)/readme/kernel.elf $@
 
-# Compiles what `make dist` and `make install` make.
-DIST_TEST = tests/dist/dist.py
+# Compile what `make dist` and `make install` make, and the recipes of docs/paging.md with it.
+DIST_TEST = tests/dist/dist.py tests/docs/recipes.py
 
 # That the mutation tests can tell the dead from the living: a few mutants, a few tests.
 MUTATE_CHECK = $(PYTHON) -B tests/mutate.py --self-check \

@@ -89,8 +89,8 @@ def symbols(file: Path, *options: str) -> set[str]:
 
 
 def public_functions() -> set[str]:
-    """What pt.h declares."""
-    text = re.sub(r"/\*.*?\*/", "", (ROOT / "paging" / "pt.h").read_text(), flags=re.S)
+    """What the headers declare."""
+    text = re.sub(r"/\*.*?\*/", "", (DIST / "pt.h").read_text(), flags=re.S)
     return set(re.findall(r"^(?!static|#)\w[\w *]*?\b(pt_\w+)\(", text, re.M))
 
 
