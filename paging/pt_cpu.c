@@ -24,7 +24,7 @@ static bool cpu_bit(uint32_t word, unsigned bit)
 /* Leaves above the last one answer with the data of another (SDM 2A, CPUID). */
 static struct pt_cpuid cpu_id_if_there(uint32_t leaf)
 {
-	struct pt_cpuid none = { 0, 0, 0, 0 };
+	struct pt_cpuid none = { 0 };
 
 	return pt_cpu_id(leaf & 0x80000000u).a >= leaf ? pt_cpu_id(leaf) : none;
 }

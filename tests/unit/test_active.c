@@ -179,6 +179,7 @@ static void each_way_forgets_what_the_manual_says(void)
 static void pages_are_named_by_their_steps_up_to_the_last_of_all(void)
 {
 	const struct pt_forget forget = { PT_FORGET_PAGES, { 0 - 2 * GIB }, 2, GIB };
+	const struct pt_forget whole = { .how = PT_FORGET_PCID };
 	const struct pt_forget of_pcid = { PT_FORGET_PCID_PAGES, { 0 - UINT64_C(8192) }, 2, 4096 };
 
 	build_processor(PCIDE);
@@ -192,6 +193,10 @@ static void pages_are_named_by_their_steps_up_to_the_last_of_all(void)
 	expect_event(3, FAKE_CPU_INVPCID, 0 - UINT64_C(4096), "INVPCID");
 	CHECK_EQ(fake_cpu.log[3].type, PT_INVPCID_PAGE, "INVPCID");
 	CHECK_EQ(fake_cpu.log[3].pcid, 7, "INVPCID");
+	pt_forget(&whole, 7);
+	expect_event(4, FAKE_CPU_INVPCID, 0, "no page");
+	CHECK_EQ(fake_cpu.log[4].type, PT_INVPCID_SINGLE, "no page");
+	CHECK_EQ(fake_cpu.log[4].pcid, 7, "no page");
 }
 
 /* ---- spaces on a processor --------------------------------------------------------------- */

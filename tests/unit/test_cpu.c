@@ -39,7 +39,7 @@ static void build(const struct machine *m)
 	fake_cpu = (struct fake_cpu){ .cr4 = m->cr4 };
 	set_leaf(0, 0, (struct pt_cpuid){ .a = m->last_leaf });
 	set_leaf(1, 1, (struct pt_cpuid){ .d = m->features_d });
-	set_leaf(2, m->last_leaf >= 7 ? 7 : 2, (struct pt_cpuid){ .b = m->structured_b });
+	set_leaf(2, m->last_leaf >= 7 ? 7 : UINT32_MAX, (struct pt_cpuid){ .b = m->structured_b });
 	set_leaf(3, 0x80000000u, (struct pt_cpuid){ .a = m->last_extended });
 	if (m->last_extended >= 0x80000001u)
 		set_leaf(4, 0x80000001u, (struct pt_cpuid){ .d = m->extended_d });
@@ -80,7 +80,7 @@ static const struct {
 	  { ORDINARY, .last_extended = 0x80000008u, .sizes_a = 52 },
 	  { PLAIN, .phys_bits = 52 } },
 	{ "more than there are",
-	  { ORDINARY, .last_extended = 0x80000008u, .sizes_a = 57 },
+	  { ORDINARY, .last_extended = 0x80000008u, .sizes_a = 53 },
 	  { PLAIN, .phys_bits = 52 } },
 	{ "1 GiB pages",
 	  { ORDINARY, .last_extended = 0x80000001u, .extended_d = GIB_BIT },
