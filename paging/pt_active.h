@@ -166,7 +166,9 @@ bool pt_abandon(struct pt_space *space);
  * the flush's pages is forgotten. If the root has moved since it was loaded, the
  * new one is loaded; holds->moved() tells that others need to. Changes below
  * the pinned upper half of a kernel reach every processor, whatever it has
- * loaded. A processor that keeps translations under PCIDs forgets those of a
+ * loaded. Other spaces that have tables in common with this one, where nobody
+ * counts references to tables, are to be flushed by calls of their own. A
+ * processor that keeps translations under PCIDs forgets those of a
  * space that it has not loaded by forgetting everything; who knows the PCID can
  * do with less (pt_forget_choose()).
  */
