@@ -59,6 +59,8 @@ PAGING = $(wildcard paging/*.c)
 LOADER = $(wildcard loader/*.c)
 EFI = $(wildcard efi/*.c)
 CORE = $(PAGING) $(LOADER)
+# Instructions that a program on the host must not execute: tests/fake/cpu.c takes their place.
+PRIVILEGED = paging/cpu_x86_64.c
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wstrict-prototypes \
 	-Wmissing-prototypes -Wswitch-enum -Wvla -Wcast-align -Wwrite-strings -Werror
@@ -208,10 +210,12 @@ HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) $(FAST_ONLY:tests/%.c=$(B)/f
 	$(patsubst tests/%.c,$(B)/fake/%,$(FAKE_ONLY) $(BOTH_LAYOUTS)) \
 	$(patsubst tests/%.c,$(B)/vtd/%,$(VTD_TOO) $(VTD_ONLY))
 
-# Tests that are not compiled.
-SCRIPTS = tests/unit/must_use.py tests/dist/dist.py
+# Tests that compile: snippets, what `make dist` and `make install` make, and with it the recipes of
+# docs/paging.md.
+SCRIPTS = tests/unit/must_use.py tests/dist/dist.py tests/docs/recipes.py
 
-HOST_LIB = $(patsubst %.c,$(B)/host/%.o,$(CORE) $(wildcard tests/fake/*.c))
+HOST_LIB = $(patsubst %.c,$(B)/host/%.o,$(filter-out $(PRIVILEGED),$(CORE)) \
+	$(wildcard tests/fake/*.c))
 FAKE_LIB = $(patsubst %.c,$(B)/fake/%.o,$(PAGING) tests/fake/space.c tests/fake/engine.c)
 FAST_LIB = $(FAKE_LIB:$(B)/fake/%=$(B)/fast/%)
 VTD_LIB = $(patsubst %.c,$(B)/vtd/%.o,$(PAGING) tests/fake/space.c tests/vtd/sdm_vtd.c)

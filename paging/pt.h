@@ -3,7 +3,8 @@
  *
  * This header is the whole of the mapping core. It knows no firmware, no
  * allocator, no lock and no control register; the caller supplies the memory
- * in which tables lie and decides when the processor is told.
+ * in which tables lie and decides when the processor is told. Who wants that
+ * done as well finds it in pt_active.h.
  *
  *	struct pt_space space;
  *	struct pt_flush flush = PT_FLUSH_NONE;
@@ -69,7 +70,8 @@ extern "C" {
 	X(PT_ERR_END, "the cursor has come to the end of its range")                  \
 	X(PT_ERR_COW, "the page is not one to be copied on write")                    \
 	X(PT_ERR_OWNER, "the space that shows a shared table first is not there")     \
-	X(PT_ERR_NO_PAGE, "there is no page to copy to")
+	X(PT_ERR_NO_PAGE, "there is no page to copy to")                              \
+	X(PT_ERR_PROCESSOR, "the processor has no use for such tables or such a PCID")
 
 enum pt_status {
 #define X(code, text) code,
@@ -162,7 +164,9 @@ struct pt_tables {
  * hold() says what a table is now. share() adds a reference, which give() takes
  * away; only the last give() gives the table back. moved() is told that a call
  * has made the root move to `root`, at most once a call, when all is in place:
- * the old root, and all that it leads to, is as it was. Where no table is ever
+ * the old root, and all that it leads to, is as it was. Processors that have it
+ * loaded are to load the new one, before the flush is released: pt_settle() and
+ * pt_flush_here() of pt_active.h see that by themselves. Where no table is ever
  * shared or frozen, share or moved may be NULL. ctx is that of struct pt_tables.
  */
 enum pt_hold {
@@ -261,8 +265,7 @@ struct pt_space {
 	uint16_t root_first, root_last; /* entries of the root that are this space's to change */
 	bool pins_upper;                /* upper root entries stay: others have copies of them */
 	uint64_t generation;            /* of what links lead to */
-	uint32_t processors;            /* that have loaded the root */
-	bool doomed;                    /* to be destroyed by the last of them */
+	uint32_t processors;            /* that have it loaded; the top bit: it was abandoned */
 	struct pt_cursor *cursors;      /* at work */
 	struct pte_window window;       /* in which links lead to tables */
 	struct pt_hot {                 /* the last mapping's flags as bits of a page, */
@@ -306,8 +309,8 @@ PT_MUST_USE enum pt_status pt_open(struct pt_space *ret_space, const struct pt_c
  * pages whose translation changed, and the tables and pages that are to be
  * given up after that. Starts as PT_FLUSH_NONE; calls add to it. The caller
  * invalidates [va, va + pages) on every processor that may hold a translation,
- * the global ones too if `global`, and then gives it to pt_release(). A flush
- * belongs to one space.
+ * the global ones too if `global`, and then gives it to pt_release(); that is
+ * what pt_settle() of pt_active.h does. A flush belongs to one space.
  */
 struct pt_flush {
 	virt_addr va;
@@ -350,7 +353,9 @@ size_t pt_release(struct pt_space *space, struct pt_flush *flush);
  * Gives back all tables of a space that is no longer used by any processor or
  * reader, the root included, and its pages to the hooks; of what it has in
  * common with others, the references. Entries of the root that are another
- * space's stay out of it. Returns how many tables were given back.
+ * space's stay out of it. Returns how many tables were given back. Where
+ * processors may have the space loaded still, pt_abandon() leaves this to the
+ * last of them (pt_active.h).
  */
 size_t pt_destroy(struct pt_space *space);
 

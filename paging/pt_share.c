@@ -42,7 +42,6 @@ static void clone_forget_uses(struct pt_space *space)
 {
 	space->generation = 0;
 	space->processors = 0;
-	space->doomed = false;
 	space->cursors = NULL;
 	space->hot.entries = NULL;
 }

@@ -57,6 +57,32 @@ static bool open_space(void)
 	return judge_verdict("the tables in CR3 can be opened with what hoist says of them");
 }
 
+/* The library's own view of the processor, and its own way to the tables that are loaded. */
+static void load_space(void)
+{
+	struct pt_cpu seen, wanted = find_cpu();
+
+	pt_processor_init(&adopt_processor);
+	seen = adopt_processor.cpu;
+	if (seen.levels != wanted.levels || seen.max_leaf != wanted.max_leaf ||
+	    seen.phys_bits != wanted.phys_bits || seen.nx != wanted.nx || seen.pat != wanted.pat ||
+	    seen.keys || seen.crypt_bit)
+		judge_flaw("%u levels, leaves of %u, %u bits, nx %u, PAT %lx, keys %u, crypt %u",
+			   seen.levels, seen.max_leaf, seen.phys_bits, seen.nx, seen.pat, seen.keys,
+			   seen.crypt_bit);
+	judge_verdict("the library describes the processor as it is");
+
+	enum pt_status status = pt_activate_first(&adopt_processor, &space);
+
+	if (status != PT_OK || space.processors != 1 || !space.live)
+		judge_flaw("%s: %u processors", pt_strerror(status), space.processors);
+	if (cpu_cr3() != judge.info.page_table_root)
+		judge_flaw("CR3 is %lx, expected %lx", cpu_cr3(), judge.info.page_table_root);
+	if (!(cpu_cr4() & CPU_CR4_PGE))
+		judge_flaw("CR4 is %lx: it is not what it was", cpu_cr4());
+	judge_verdict("it loads the space, and leaves the registers as they were");
+}
+
 /* ---- what is there ------------------------------------------------------------- */
 
 static void check_audit(uint64_t wanted_tables)
@@ -259,6 +285,7 @@ void kernel_main(const struct hoist_info *info)
 		judge_end();
 	/* Global translations are to be global. */
 	cpu_set_cr4(cpu_cr4() | CPU_CR4_PGE);
+	load_space();
 	check_tables();
 	check_audit(judge.info.table_count);
 	judge_verdict("the audit of hoist's tables is clean");

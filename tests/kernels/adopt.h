@@ -8,6 +8,9 @@
 
 /* One header, wherever it comes from: paging/, or what `make dist` makes of it. */
 #include "pt.h"
+#ifndef PAGING_PT_ACTIVE_H
+#include "paging/pt_active.h"
+#endif
 #include "tests/kernels/judge.h"
 
 /* ---- Memory (adopt_memory.c) ---------------------------------------------- */
@@ -48,6 +51,9 @@ struct adopt_flushes {
 };
 
 extern struct adopt_flushes adopt_flushes;
+
+/* The only one. */
+extern struct pt_processor adopt_processor;
 
 /* Makes the processor, the only one, forget; then gives the tables back, and says how many. */
 size_t adopt_flush(struct pt_space *space, struct pt_flush *flush);
