@@ -172,7 +172,9 @@ static size_t release_entry(const struct pt_space *space, pte_t e, unsigned leve
 {
 	switch (pte_kind(e, level)) {
 	case PTE_TABLE:
-		if (!table_below(space, e, level, 0))
+		/* Where it was linked is not known any more. */
+		if (!pte_is_valid(&space->cpu, e, level) ||
+		    !table_at(&space->mem, pte_table_addr(&space->cpu, e, level), 0, 0))
 			return 0;
 		return release_tree(space, pte_table_addr(&space->cpu, e, level), level - 1);
 	case PTE_LEAF:
