@@ -369,6 +369,7 @@ static void a_leaf_is_cut_to_the_range(void)
 	CHECK_EQ(shown.at[0].va.raw, GIB + 5 * 4096, "begins with the range");
 	CHECK_EQ(shown.at[0].pa.raw, GIB + 5 * 4096, "at the right byte");
 	CHECK_EQ(shown.at[0].pages, 600, "ends with it");
+	CHECK_EQ(shown.at[0].rights, PT_WRITE | PT_USER, "what is allowed");
 	CHECK_EQ(shown.at[1].pages, 507, "two halves");
 	CHECK_EQ(shown.at[2].pages, 93, "two halves");
 	CHECK_EQ(shown.at[2].pa.raw, 4 * MIB, "two halves");
@@ -537,6 +538,9 @@ static void a_walk_that_cannot_be_is_refused(void)
 
 	start();
 	CHECK_STATUS(pt_spaces_start(&walk, &scope), PT_ERR_UNALIGNED, space_text, "unaligned");
+	scope.count = 1;
+	CHECK_STATUS(pt_spaces_start(&walk, &scope), PT_ERR_UNALIGNED, space_text, "one space");
+	scope.count = SPACES;
 	ranges[1] = (struct pt_range){ virt(0x7ffffffff000), 2 };
 	CHECK_STATUS(pt_spaces_start(&walk, &scope), PT_ERR_RANGE, space_text, "a hole");
 	ranges[1] = (struct pt_range){ virt(0x1000), 0 };
