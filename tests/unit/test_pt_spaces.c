@@ -71,8 +71,10 @@ static struct pt_scope scope_of(const struct pt_space *const *list, size_t count
 static enum pt_status show(const struct pt_scope *scope, struct items *ret_items)
 {
 	struct pt_spaces walk;
-	enum pt_status status = pt_spaces_start(&walk, scope);
+	enum pt_status status;
 
+	memset(seen, 0xa5, sizeof(seen));
+	status = pt_spaces_start(&walk, scope);
 	ret_items->count = 0;
 	while (status == PT_OK && ret_items->count < ITEMS_MAX) {
 		status = pt_spaces_next(&walk, &ret_items->at[ret_items->count]);
