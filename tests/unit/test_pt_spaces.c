@@ -489,6 +489,13 @@ static void the_walk_reads_only_and_stays_in_its_budget(void)
 		CHECK(again.count <= count, "scratch");
 	}
 	expect_same_items(&shown, &again, "scratch");
+	/* Each root alone, in a single slot. */
+	for (size_t i = 0; i < SPACES; i++) {
+		scope = scope_of(&list[i], 1, &LOWER, 1);
+		scope.most = 1;
+		CHECK_STATUS(show(&scope, &again), i == 2 ? PT_ERR_NOT_MAPPED : PT_ERR_BUDGET,
+			     space_text, "one slot");
+	}
 	CHECK(memcmp(before, ground.arena.bytes, sizeof(before)) == 0, "nothing is written");
 	CHECK_EQ(ground.asked, asked, "nobody is asked");
 	end("budget");
