@@ -40,7 +40,6 @@ static void share_redirect(const struct pt_space *space, pte_t *copy, phys_addr 
 /* A space as it is right after its root was made, but with the policy it has. */
 static void clone_forget_uses(struct pt_space *space)
 {
-	space->generation = 0;
 	space->processors = 0;
 	space->cursors = NULL;
 	space->hot.entries = NULL;

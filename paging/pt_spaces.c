@@ -250,8 +250,6 @@ enum pt_status pt_spaces_next(struct pt_spaces *walk, struct pt_item *ret_item)
 		if (status == PT_OK)
 			continue;
 		/* The end, whatever is asked for later. */
-		if (status == PT_ERR_NOT_MAPPED)
-			return status;
 		walk->space = walk->scope.count;
 		walk->inside = false;
 		return status;

@@ -444,6 +444,44 @@ static void a_deep_clone_copies_soft_entries_rights_and_counts(void)
 	shared_free(&ground, "deep entries");
 }
 
+/* Finds tables in the window; told where one is linked, sees that it is. */
+static void *find_table(void *ctx, phys_addr table, virt_addr va, unsigned level)
+{
+	struct space_arena *arena = ctx;
+
+	if (level != 0 && level < 4) {
+		uint64_t link = *sdm_entry(arena, &kernel.cpu, kernel.root, va.raw, level + 1);
+
+		CHECK_EQ(link & PTE_ADDR, table.raw, "it is linked there");
+		CHECK_EQ(va.raw & (level_size(level + 1) - 1), 0, "the first that it translates");
+	}
+	return space_table(arena, table);
+}
+
+static void a_deep_clone_tells_where_the_tables_that_it_reads_are_linked(void)
+{
+	start_source();
+	must_put(&kernel, 0x7f8040201000, 0x5000, 1);
+	kernel.mem = (struct pt_mem){ .table = find_table, .ctx = &ground.arena };
+	CHECK_STATUS(pt_clone(&clone, &kernel, PT_CLONE_DEEP), PT_OK, space_text, "clone");
+	pt_destroy(&clone);
+	pt_destroy(&kernel);
+	shared_free(&ground, "places");
+}
+
+static void the_first_entry_can_be_the_link_to_itself(void)
+{
+	start(&kernel);
+	shared_table(&ground, kernel.root)[0] = pte_link(&kernel.cpu, kernel.root, 0, 4);
+	CHECK_STATUS(pt_clone(&clone, &kernel, PT_CLONE_DEEP), PT_OK, space_text, "clone");
+	CHECK_EQ(pte_table_addr(&kernel.cpu, shared_table(&ground, clone.root)[0], 4).raw,
+		 clone.root.raw, "the clone's");
+	CHECK_EQ(ground.pool.taken, 2, "a root each");
+	pt_destroy(&clone);
+	pt_destroy(&kernel);
+	shared_free(&ground, "first");
+}
+
 static void a_deep_clone_copies_a_table_as_often_as_it_is_linked(void)
 {
 	start(&kernel);
@@ -943,6 +981,8 @@ int main(void)
 	RUN(a_clone_translates_as_its_source_and_takes_exactly_its_tables);
 	RUN(a_deep_clone_has_nothing_in_common_and_leaves_the_source_as_it_was);
 	RUN(a_deep_clone_copies_soft_entries_rights_and_counts);
+	RUN(a_deep_clone_tells_where_the_tables_that_it_reads_are_linked);
+	RUN(the_first_entry_can_be_the_link_to_itself);
 	RUN(a_deep_clone_copies_a_table_as_often_as_it_is_linked);
 	RUN(a_deep_clone_of_hostile_tables_ends_with_a_status);
 	RUN(after_a_copy_on_write_clone_a_write_copies_its_path_only);

@@ -71,8 +71,10 @@ static struct pt_scope scope_of(const struct pt_space *const *list, size_t count
 static enum pt_status show(const struct pt_scope *scope, struct items *ret_items)
 {
 	struct pt_spaces walk;
-	enum pt_status status = pt_spaces_start(&walk, scope);
+	enum pt_status status;
 
+	memset(seen, 0xa5, sizeof(seen));
+	status = pt_spaces_start(&walk, scope);
 	ret_items->count = 0;
 	while (status == PT_OK && ret_items->count < ITEMS_MAX) {
 		status = pt_spaces_next(&walk, &ret_items->at[ret_items->count]);
@@ -369,6 +371,7 @@ static void a_leaf_is_cut_to_the_range(void)
 	CHECK_EQ(shown.at[0].va.raw, GIB + 5 * 4096, "begins with the range");
 	CHECK_EQ(shown.at[0].pa.raw, GIB + 5 * 4096, "at the right byte");
 	CHECK_EQ(shown.at[0].pages, 600, "ends with it");
+	CHECK_EQ(shown.at[0].rights, PT_WRITE | PT_USER, "what is allowed");
 	CHECK_EQ(shown.at[1].pages, 507, "two halves");
 	CHECK_EQ(shown.at[2].pages, 93, "two halves");
 	CHECK_EQ(shown.at[2].pa.raw, 4 * MIB, "two halves");
@@ -487,6 +490,13 @@ static void the_walk_reads_only_and_stays_in_its_budget(void)
 		CHECK(again.count <= count, "scratch");
 	}
 	expect_same_items(&shown, &again, "scratch");
+	/* Each root alone, in a single slot. */
+	for (size_t i = 0; i < SPACES; i++) {
+		scope = scope_of(&list[i], 1, &LOWER, 1);
+		scope.most = 1;
+		CHECK_STATUS(show(&scope, &again), i == 2 ? PT_ERR_NOT_MAPPED : PT_ERR_BUDGET,
+			     space_text, "one slot");
+	}
 	CHECK(memcmp(before, ground.arena.bytes, sizeof(before)) == 0, "nothing is written");
 	CHECK_EQ(ground.asked, asked, "nobody is asked");
 	end("budget");
@@ -538,6 +548,9 @@ static void a_walk_that_cannot_be_is_refused(void)
 
 	start();
 	CHECK_STATUS(pt_spaces_start(&walk, &scope), PT_ERR_UNALIGNED, space_text, "unaligned");
+	scope.count = 1;
+	CHECK_STATUS(pt_spaces_start(&walk, &scope), PT_ERR_UNALIGNED, space_text, "one space");
+	scope.count = SPACES;
 	ranges[1] = (struct pt_range){ virt(0x7ffffffff000), 2 };
 	CHECK_STATUS(pt_spaces_start(&walk, &scope), PT_ERR_RANGE, space_text, "a hole");
 	ranges[1] = (struct pt_range){ virt(0x1000), 0 };
