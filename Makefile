@@ -195,20 +195,31 @@ $(LIBRARY): $(B)/dist/pt.c $(B)/dist/pt.h
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 HOST_CFLAGS = -std=gnu11 -g -O1 -I. $(SANITIZE)
 FAKE_LAYOUT = -DPTE_LAYOUT='"tests/fake/pte_fake.h"'
+VTD_LAYOUT = -DPTE_LAYOUT='"paging/pte_vtd.h"'
 
-# Programs of the layout of x86-64, and those of the fake one.
-FAKE_ONLY = $(wildcard tests/property/exhaust_pt.c)
-BOTH_LAYOUTS = tests/unit/test_pte.c
-HOST_TESTS = $(filter-out $(FAKE_ONLY),$(wildcard tests/unit/*.c tests/property/*.c))
-HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) \
-	$(BOTH_LAYOUTS:tests/%.c=$(B)/fake/%) $(FAKE_ONLY:tests/%.c=$(B)/fast/%)
+# Programs of the layout of x86-64, and those of the fake one and of VT-d's. Those that make
+# millions of calls are made fast.
+FAST_ONLY = $(wildcard tests/property/exhaust_pt.c)
+FAKE_ONLY = $(wildcard tests/property/prop_views.c)
+BOTH_LAYOUTS = tests/unit/test_pte.c $(addprefix tests/property/prop_,engine.c share.c) \
+	$(addprefix tests/unit/test_pt_,frames.c holds.c counted.c soft.c budget.c foreign.c)
+VTD_TOO = tests/unit/test_pte.c tests/property/prop_pt.c tests/property/starve_pt.c
+VTD_ONLY = tests/vtd/test_vtd.c
+HOST_TESTS = $(filter-out $(FAST_ONLY) $(FAKE_ONLY),$(wildcard tests/unit/*.c tests/property/*.c))
+HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) $(FAST_ONLY:tests/%.c=$(B)/fast/%) \
+	$(patsubst tests/%.c,$(B)/fake/%,$(FAKE_ONLY) $(BOTH_LAYOUTS)) \
+	$(patsubst tests/%.c,$(B)/vtd/%,$(VTD_TOO) $(VTD_ONLY))
+
+# Tests that are not compiled.
+SCRIPTS = tests/unit/must_use.py tests/dist/dist.py tests/docs/recipes.py
 
 HOST_LIB = $(patsubst %.c,$(B)/host/%.o,$(filter-out $(PRIVILEGED),$(CORE)) \
 	$(wildcard tests/fake/*.c))
-FAKE_LIB = $(patsubst %.c,$(B)/fake/%.o,$(PAGING) tests/fake/space.c)
+FAKE_LIB = $(patsubst %.c,$(B)/fake/%.o,$(PAGING) tests/fake/space.c tests/fake/engine.c)
 FAST_LIB = $(FAKE_LIB:$(B)/fake/%=$(B)/fast/%)
+VTD_LIB = $(patsubst %.c,$(B)/vtd/%.o,$(PAGING) tests/fake/space.c tests/vtd/sdm_vtd.c)
 
-# Millions of calls: no address sanitizer, which sees nothing in an arena of small tables.
+# No address sanitizer, which sees nothing in an arena of small tables.
 FAST_CFLAGS = -std=gnu11 -g -O2 -I. -fsanitize=undefined -fsanitize-trap=undefined
 
 $(B)/host/%.o: %.c | packages
@@ -222,6 +233,10 @@ $(B)/fake/%.o: %.c | packages
 $(B)/fast/%.o: %.c | packages
 	@mkdir -p $(@D)
 	@$(CLANG) $(FAST_CFLAGS) $(FAKE_LAYOUT) $(WARNINGS) $(DEPS) -c $< -o $@
+
+$(B)/vtd/%.o: %.c | packages
+	@mkdir -p $(@D)
+	@$(CLANG) $(HOST_CFLAGS) $(VTD_LAYOUT) $(WARNINGS) $(DEPS) -c $< -o $@
 
 $(B)/host/%: $(B)/host/tests/%.o $(HOST_LIB)
 	@mkdir -p $(@D)
@@ -249,6 +264,10 @@ $(B)/threads/%: $(B)/threads/tests/threads/%.o $(THREAD_LIB)
 
 HOST_PROGRAMS += $(THREAD_PROGRAMS)
 
+$(B)/vtd/%: $(B)/vtd/tests/%.o $(VTD_LIB)
+	@mkdir -p $(@D)
+	@$(CLANG) $(SANITIZE) $^ -o $@
+
 .SECONDARY:
 
 BOOT_FILES = $(B)/hoist.efi $(KERNEL_ELF) $(KERNEL_BAD) $(B)/kernels/readme.elf
@@ -257,9 +276,6 @@ $(B)/kernels/readme.elf: README.md loader/hoist.h tests/boot/readme.py | package
 	@$(PYTHON) tests/boot/readme.py $(B)/readme
 	@cp $(B)/readme/kernel.elf $@
 
-# Compile what `make dist` and `make install` make, and the recipes of docs/paging.md with it.
-DIST_TEST = tests/dist/dist.py tests/docs/recipes.py
-
 # That the mutation tests can tell the dead from the living: a few mutants, a few tests.
 MUTATE_CHECK = $(PYTHON) -B tests/mutate.py --self-check \
 	--host $(addprefix tests/unit/test_,addr.c pt.c pt_read.c pte.c) $(wildcard tests/fake/s*.c) \
@@ -267,12 +283,12 @@ MUTATE_CHECK = $(PYTHON) -B tests/mutate.py --self-check \
 
 .PHONY: test check hardware boot
 test: $(HOST_PROGRAMS) $(DIST) $(B)/hardware/prober.elf $(BOOT_FILES) ## everything; the last line is 'N passed, N failed'
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST) --alone "$(MUTATE_CHECK)" \
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(SCRIPTS) --alone "$(MUTATE_CHECK)" \
 		--alone "$(PYTHON) tests/hardware/hardware.py" \
 		--alone "$(PYTHON) tests/boot/boot.py"
 
 check: $(HOST_PROGRAMS) $(DIST) ## the host part of the tests
-	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(DIST_TEST) --alone "$(MUTATE_CHECK)"
+	@$(PYTHON) tests/run.py $(HOST_PROGRAMS) $(SCRIPTS) --alone "$(MUTATE_CHECK)"
 
 hardware: $(B)/hardware/prober.elf ## random address spaces against a processor, in QEMU
 	@$(PYTHON) tests/hardware/hardware.py $(CASES)
@@ -347,7 +363,7 @@ coverage: coverage-packages $(COVERAGE_PROGRAMS) ## lines and branches of paging
 MUTANTS ?= 200
 SEED ?= 1
 MUTATE = $(PYTHON) -B tests/mutate.py --host $(HOST_TESTS) $(wildcard tests/fake/*.c) \
-	--fake $(FAKE_ONLY) $(BOTH_LAYOUTS) tests/fake/space.c
+	--fake $(FAKE_ONLY) $(FAST_ONLY) $(BOTH_LAYOUTS) tests/fake/space.c
 
 .PHONY: mutate
 mutate: | packages ## mutants of paging/ that no test notices: MUTANTS=n|all SEED=n
@@ -385,7 +401,7 @@ PURE_CFLAGS = -std=gnu11 -ffreestanding -I.
 format: lint-packages ## clang-format everything
 	@clang-format -i $(SOURCES)
 
-lint: lint-packages $(B)/hoist.efi $(KERNEL_ELF) ## all static checks
+lint: lint-packages $(DIST) $(B)/hoist.efi $(KERNEL_ELF) ## all static checks
 	@.ci/lint
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

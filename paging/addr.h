@@ -60,4 +60,115 @@ static inline bool fits(uint64_t offset, uint64_t length, uint64_t size)
 	return offset <= size && length <= size - offset;
 }
 
+/*
+ * Arithmetic that says when it fails: false, and nothing is written, where the
+ * result is not in [0, 2^64).
+ */
+static inline bool phys_add(phys_addr pa, uint64_t bytes, phys_addr *ret_sum)
+{
+	if (bytes > UINT64_MAX - pa.raw)
+		return false;
+	*ret_sum = phys(pa.raw + bytes);
+	return true;
+}
+
+static inline bool phys_sub(phys_addr pa, uint64_t bytes, phys_addr *ret_difference)
+{
+	if (bytes > pa.raw)
+		return false;
+	*ret_difference = phys(pa.raw - bytes);
+	return true;
+}
+
+/* Bytes from `from` up to `to`; false if `to` comes first. */
+static inline bool phys_distance(phys_addr from, phys_addr to, uint64_t *ret_bytes)
+{
+	if (to.raw < from.raw)
+		return false;
+	*ret_bytes = to.raw - from.raw;
+	return true;
+}
+
+/*
+ * Virtual addresses have `bits` bits that are translated, 2 to 63, and the
+ * others repeat the highest of these: 48 with four levels, 57 with five (SDM 1
+ * 3.3.7.1). Between the two halves is a hole.
+ *
+ *	0 ... 2^(bits-1)-1   hole   2^64-2^(bits-1) ... 2^64-1
+ */
+static inline bool virt_is_canonical(virt_addr va, unsigned bits)
+{
+	return (uint64_t)((int64_t)(va.raw << (64 - bits)) >> (64 - bits)) == va.raw;
+}
+
+/*
+ * These stay in one half: false where an address is not canonical, or the
+ * result would be in the hole, behind it, or beyond an end.
+ */
+static inline bool virt_add(virt_addr va, uint64_t bytes, unsigned bits, virt_addr *ret_sum)
+{
+	uint64_t last = va.raw | ((UINT64_C(1) << (bits - 1)) - 1); /* of the half */
+
+	if (!virt_is_canonical(va, bits) || bytes > last - va.raw)
+		return false;
+	*ret_sum = virt(va.raw + bytes);
+	return true;
+}
+
+static inline bool virt_sub(virt_addr va, uint64_t bytes, unsigned bits, virt_addr *ret_difference)
+{
+	uint64_t offset = va.raw & ((UINT64_C(1) << (bits - 1)) - 1); /* in the half */
+
+	if (!virt_is_canonical(va, bits) || bytes > offset)
+		return false;
+	*ret_difference = virt(va.raw - bytes);
+	return true;
+}
+
+/* Bytes from `from` up to `to`, which does not come before it, of one half. */
+static inline bool virt_distance(virt_addr from, virt_addr to, unsigned bits, uint64_t *ret_bytes)
+{
+	if (!virt_is_canonical(from, bits) || !virt_is_canonical(to, bits) ||
+	    (from.raw ^ to.raw) >> 63 || to.raw < from.raw)
+		return false;
+	*ret_bytes = to.raw - from.raw;
+	return true;
+}
+
+/*
+ * These step over the hole: the canonical addresses as one row, in which the
+ * upper half follows the lower. `va`, `from` and `to` are canonical; false
+ * where the row ends, or `to` comes before `from`.
+ */
+static inline bool virt_step(virt_addr va, uint64_t bytes, unsigned bits, virt_addr *ret_va)
+{
+	uint64_t mask = (UINT64_C(1) << bits) - 1, at = va.raw & mask;
+
+	if (bytes > mask - at)
+		return false;
+	*ret_va = virt((uint64_t)((int64_t)((at + bytes) << (64 - bits)) >> (64 - bits)));
+	return true;
+}
+
+static inline bool virt_step_back(virt_addr va, uint64_t bytes, unsigned bits, virt_addr *ret_va)
+{
+	uint64_t at = va.raw & ((UINT64_C(1) << bits) - 1);
+
+	if (bytes > at)
+		return false;
+	*ret_va = virt((uint64_t)((int64_t)((at - bytes) << (64 - bits)) >> (64 - bits)));
+	return true;
+}
+
+/* Bytes of the row from `from` up to `to`. */
+static inline bool virt_steps(virt_addr from, virt_addr to, unsigned bits, uint64_t *ret_bytes)
+{
+	uint64_t mask = (UINT64_C(1) << bits) - 1;
+
+	if ((to.raw & mask) < (from.raw & mask))
+		return false;
+	*ret_bytes = (to.raw & mask) - (from.raw & mask);
+	return true;
+}
+
 #endif

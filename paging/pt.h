@@ -70,6 +70,7 @@ extern "C" {
 	X(PT_ERR_END, "the cursor has come to the end of its range")                  \
 	X(PT_ERR_COW, "the page is not one to be copied on write")                    \
 	X(PT_ERR_OWNER, "the space that shows a shared table first is not there")     \
+	X(PT_ERR_NO_PAGE, "there is no page to copy to")                              \
 	X(PT_ERR_PROCESSOR, "the processor has no use for such tables or such a PCID")
 
 enum pt_status {
@@ -142,7 +143,9 @@ struct pt_mem {
  * unspecified when they come back. give() takes a run back. A refused call
  * gives back the runs it took in the opposite order, so that an allocator that
  * works like a stack is left exactly as it was. Neither may call into the same
- * space.
+ * space. No entry of the space's may lead to a table that is free, and none but
+ * those that are counted (struct pt_holds) be linked twice: of foreign tables,
+ * pt_audit() says so.
  */
 struct pt_tables {
 	size_t (*take)(void *ctx, size_t most, phys_addr *ret_first);
@@ -253,7 +256,8 @@ struct pt_space {
 	bool live;               /* a processor uses the tables now: no accessed or dirty bit that
 				    it sets during a call is lost (slower) */
 	bool counted;            /* links hold how many entries are in use below, so that unmapping
-				    single pages is fast; for tables that nobody else writes */
+				    single pages is fast; for tables that nobody else writes,
+				    and not to be switched off and on again */
 	struct pt_frames frames; /* acquire NULL: none */
 	uint64_t budget;         /* of tables that a call may look at; 0: any number */
 
@@ -264,11 +268,12 @@ struct pt_space {
 	uint32_t processors;            /* that have it loaded; the top bit: it was abandoned */
 	struct pt_cursor *cursors;      /* at work */
 	struct pte_window window;       /* in which links lead to tables */
-	struct pt_hot {                 /* where the last page was mapped, and as what */
-		pte_t *entries, *link;
-		uint64_t span;
+	struct pt_hot {                 /* the last mapping's flags as bits of a page, */
+		bool is_known;          /* if they are known, */
 		struct pt_attr attr;
 		pte_t bits;
+		pte_t *entries, *link; /* and the table that the last single page went to */
+		uint64_t span;
 	} hot;
 };
 
@@ -561,15 +566,21 @@ PT_MUST_USE enum pt_status pt_page_unmap(struct pt_space *space, virt_addr va, u
 PT_MUST_USE enum pt_status pt_page_protect(struct pt_space *space, virt_addr va, unsigned level,
 					   struct pt_attr attr, struct pt_flush *flush);
 
+/* An entry that is not present for the processor, and where it is to be. */
+struct pt_soft {
+	virt_addr va;
+	unsigned level;
+	pte_t entry; /* of the owner's making: pte_kind() says PTE_SOFT; or 0, absent */
+};
+
 /*
- * Puts `entry`, which is not present for the processor, where a page of the
- * size, a soft entry or nothing is; 0 makes it absent. The table that holds it
- * must exist. What was there is returned as it was: its kind, and for a leaf
- * what it mapped. PT_ERR_ATTR: `entry` is neither soft nor 0 (pte_kind()).
+ * Puts soft->entry where a page of the size of soft->level, a soft entry or
+ * nothing is. The table that holds it must exist. What was there is returned as
+ * it was: its kind, and for a leaf what it mapped. PT_ERR_ATTR: the entry is
+ * neither soft nor 0.
  */
-PT_MUST_USE enum pt_status pt_set_soft(struct pt_space *space, virt_addr va, unsigned level,
-				       pte_t entry, struct pt_flush *flush,
-				       struct pt_entry *ret_old);
+PT_MUST_USE enum pt_status pt_set_soft(struct pt_space *space, const struct pt_soft *soft,
+				       struct pt_flush *flush, struct pt_entry *ret_old);
 
 /*
  * Makes the link at `level` on the way to va (2 up to the levels of the space)
@@ -602,7 +613,9 @@ struct pt_walk {
 #define PT_NO_BUDGET UINT64_MAX
 
 /*
- * Starts a walk. The space must not change until it has ended.
+ * Starts a walk. The space may change meanwhile: the walk sees each entry as it
+ * was before or after. Tables that it may be in are not to be released until it
+ * has ended.
  * Statuses: UNALIGNED, RANGE, CORRUPT (no root), BUDGET (it is 0).
  */
 enum pt_status pt_walk_start(struct pt_walk *ret_walk, const struct pt_space *space,
@@ -650,21 +663,31 @@ enum pt_status pt_runs_next(struct pt_runs *runs, struct pt_mapping *ret_run);
 enum pt_status pt_list_tables(const struct pt_space *space, phys_addr *ret_tables, size_t most,
 			      size_t *ret_count);
 
-/* What pt_audit() found. */
+/* What pt_audit() found. The counts are of leaves, whatever their size. */
 struct pt_audit {
 	uint64_t tables, empty_tables; /* the root counts as a table, never as an empty one */
 	uint64_t leaves[PT_MAX_LEAF_LEVEL + 1];
-	uint64_t soft;   /* entries not present but not zero */
-	virt_addr where; /* on a finding: the entry */
+	uint64_t soft; /* entries not present but not zero */
+
+	/* By what they effectively allow. */
+	uint64_t writable, executable, user, global;
+	uint64_t wx;         /* writable and executable, where that is allowed */
+	uint64_t user_upper; /* in the upper half, and the user reaches them */
+
+	uint64_t self_links; /* 0 or 1: of the root to itself; its rights count as a leaf's */
+	virt_addr where;     /* on a finding: the entry */
 };
 
 /*
  * Checks the structure of a space, trusting nothing in it: reserved bits,
- * tables in reach and linked once, no leaf writable and executable (unless the
- * space allows it or the processor has no NX). `scratch` has room for `most`
- * addresses, and bounds the tables visited. ret_audit is always written.
+ * tables in reach and linked once (but for one link of the root to itself), no
+ * leaf writable and executable (unless the space allows it or the processor has
+ * no NX), and in a space that counts what its links say is in use. `scratch`
+ * has room for `most` addresses, and bounds the tables visited. ret_audit is
+ * always written.
  *
- *   PT_ERR_CORRUPT  reserved bits, or a table out of reach, at ret_audit->where
+ *   PT_ERR_CORRUPT  reserved bits, a table out of reach, or a wrong count, at
+ *                   ret_audit->where
  *   PT_ERR_SHARED   a table is linked twice (cycles included), its address in `where`
  *   PT_ERR_WX       a leaf is effectively writable and executable
  *   PT_ERR_BUDGET   more tables than `most`

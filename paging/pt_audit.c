@@ -11,32 +11,55 @@ struct auditor {
 	size_t most, count;
 };
 
-static enum pt_status audit_leaf(struct auditor *a, const struct pt_leaf *leaf)
+/* Counts what can be done where a leaf, or the tables themselves, are mapped. */
+static enum pt_status audit_rights(struct auditor *a, uint32_t flags, virt_addr va)
 {
-	bool wx = (leaf->attr.flags & PT_WRITE) && (leaf->attr.flags & PT_EXEC);
+	const struct pt_space *space = a->space;
+	struct pt_audit *audit = a->audit;
+	bool wx = (flags & PT_WRITE) && (flags & PT_EXEC);
 
-	a->audit->leaves[leaf->level]++;
+	audit->writable += (flags & PT_WRITE) != 0;
+	audit->executable += (flags & PT_EXEC) != 0;
+	audit->user += (flags & PT_USER) != 0;
+	audit->global += (flags & PT_GLOBAL) != 0;
+	audit->wx += wx;
+	audit->user_upper += (flags & PT_USER) && PTE_SIGN_EXTENDS && va.raw >> 63;
 	/* Without NX everything can be executed; nothing can be held against a leaf. */
-	return wx && a->space->cpu.nx && !a->space->allow_wx ? PT_ERR_WX : PT_OK;
+	return wx && space->cpu.nx && !space->allow_wx ? PT_ERR_WX : PT_OK;
 }
 
-/* The walk has been to the table, so it can be reached. */
-static bool audit_is_empty(const struct auditor *a, const struct pt_entry *link)
+static enum pt_status audit_leaf(struct auditor *a, const struct pt_leaf *leaf)
 {
-	const pte_t *table = table_at(&a->space->mem, link->at.pa, link->at.va.raw,
-				      link->at.level - 1);
+	a->audit->leaves[leaf->level]++;
+	return audit_rights(a, leaf->attr.flags, leaf->va);
+}
 
-	return table && table_is_empty(table, link->at.level - 1);
+/* What the link says of the table below, which the walk has been to, so it can be reached. */
+static enum pt_status audit_use(struct auditor *a, const struct pt_entry *link)
+{
+	const struct pt_space *space = a->space;
+	unsigned level = link->at.level - 1, used = 0, count = pte_count(link->raw);
+	const pte_t *table = table_at(&space->mem, link->at.pa, link->at.va.raw, level);
+
+	for (unsigned i = 0; table && i < PTE_COUNT; i++)
+		used += pte_kind(pte_load(&table[i]), level) != PTE_ABSENT;
+	a->audit->empty_tables += used == 0;
+	/* A count of 0 is none. */
+	return space->counted && count != 0 && count - 1 != used ? PT_ERR_CORRUPT : PT_OK;
 }
 
 static enum pt_status audit_table(struct auditor *a, const struct pt_entry *link)
 {
+	bool is_self = is_self_link(a->space, link->raw, link->at.level);
+
+	/* A second one is met twice, like any other table. */
+	if (is_self && a->audit->self_links++ == 0)
+		return audit_rights(a, link->at.attr.flags, link->at.va);
 	if (a->count == a->most)
 		return PT_ERR_BUDGET;
 	a->met[a->count++] = link->at.pa;
 	a->audit->tables++;
-	a->audit->empty_tables += audit_is_empty(a, link);
-	return PT_OK;
+	return is_self ? PT_OK : audit_use(a, link);
 }
 
 static enum pt_status audit_entry(struct auditor *a, const struct pt_entry *entry)

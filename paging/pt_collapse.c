@@ -62,8 +62,10 @@ static pte_t summary_entry(const struct pt_space *space, const struct summary *s
 {
 	const struct pt_cpu *cpu = &space->cpu;
 
+	if (is_pinned(space, level, va))
+		return link;
 	if (s->used == 0)
-		return is_pinned(space, level, va) ? link : 0;
+		return 0;
 	if (!s->uniform || level > cpu->max_leaf ||
 	    !is_aligned(pte_leaf_addr(cpu, s->first, level - 1).raw, level_size(level)))
 		return link;
@@ -197,7 +199,8 @@ static enum pt_status collapse_start(struct collapser *c, struct pt_range range,
 enum pt_status pt_plan_collapse(const struct pt_space *space, struct pt_range range,
 				struct pt_plan *ret_plan)
 {
-	uint64_t budget = space->budget ? space->budget : UINT64_MAX;
+	/* The root counts, as everywhere. */
+	uint64_t budget = (space->budget ? space->budget : UINT64_MAX) - 1;
 	struct collapser c = { .space = space, .plan = ret_plan, .budget = budget };
 	struct collapse_entries e = { 0 };
 	enum pt_status status = collapse_start(&c, range, &e);

@@ -193,6 +193,11 @@ static void commit_descend(struct commit *c, pte_t *entry, unsigned level, struc
 
 	pte_t link = pte_load(entry);
 	pte_t *below = table_below(space, link, level, part.va);
+
+	/* Tables linked twice, at different levels, can change under the plan. */
+	if (!below)
+		return;
+
 	unsigned count = count_link(space, entry, commit_table(c, below, level - 1, part));
 
 	if (!change_removes_tables(change) || is_pinned(space, level, part.va))
@@ -213,7 +218,12 @@ static void drop_leaf(struct commit *c, pte_t old, unsigned level, struct slice 
 		*c->change->removed = old;
 	if (pte_kind(old, level) != PTE_LEAF)
 		return;
-	flush_add(c->flush, part, pte_attr(cpu, old, level).flags & PT_GLOBAL);
+
+	uint32_t flags = pte_attr(cpu, old, level).flags;
+
+	if (c->change->seen)
+		*c->change->seen |= flags;
+	flush_add(c->flush, part, flags & PT_GLOBAL);
 	log_pages(&c->reserve, c->flush, pte_leaf_addr(cpu, old, level), level);
 }
 
@@ -429,21 +439,30 @@ static bool is_simple(const struct pt_mapping *m, const struct pt_options *optio
 			    !options->exact && options->max_leaf <= PT_MAX_LEAF_LEVEL);
 }
 
-static enum pt_status map_pages(struct pt_space *space, const struct pt_mapping *m,
-				const struct pt_options *options, struct pt_flush *flush)
+/* Kept apart, so that the short way saves no registers. */
+__attribute__((noinline)) static enum pt_status map_pages(struct pt_space *space,
+							  const struct pt_mapping *m,
+							  const struct pt_options *options,
+							  struct pt_flush *flush)
 {
 	struct change change;
+
+	if (is_simple(m, options) && single_map(space, m))
+		return PT_OK;
+
 	enum pt_status status = change_map(&change, space, m, options);
 
-	if (status != PT_OK || (is_simple(m, options) && single_map(space, &change)))
-		return status;
-	return change_carry_out(space, &change, flush);
+	if (status == PT_OK)
+		status = change_carry_out(space, &change, flush);
+	if (status == PT_OK && !change.empty)
+		single_learn(space, &change);
+	return status;
 }
 
 enum pt_status pt_map(struct pt_space *space, const struct pt_mapping *m,
 		      const struct pt_options *options, struct pt_flush *flush)
 {
-	if (is_simple(m, options) && single_map_again(space, m))
+	if (is_simple(m, options) && single_map_near(space, m))
 		return PT_OK;
 	return map_pages(space, m, options, flush);
 }
@@ -469,11 +488,13 @@ enum pt_status pt_update(struct pt_space *space, struct pt_range range, struct p
 enum pt_status pt_unmap(struct pt_space *space, struct pt_range range, struct pt_flush *flush)
 {
 	struct change change;
+
+	if (range.pages == 1 && single_unmap(space, range.va.raw, flush))
+		return PT_OK;
+
 	enum pt_status status = change_remove(&change, space, range, ACTION_UNMAP);
 
-	if (status != PT_OK || (range.pages == 1 && single_unmap(space, range.va.raw, flush)))
-		return status;
-	return change_carry_out(space, &change, flush);
+	return status == PT_OK ? change_carry_out(space, &change, flush) : status;
 }
 
 enum pt_status pt_clean(struct pt_space *space, struct pt_range range, struct pt_flush *flush)
@@ -491,7 +512,7 @@ enum pt_status pt_page_unmap(struct pt_space *space, virt_addr va, unsigned leve
 {
 	struct pt_leaf leaf;
 	struct change change;
-	pte_t removed = 0;
+	uint32_t seen = 0;
 	enum pt_status status = pt_page(space, va, level, &leaf);
 
 	if (status == PT_OK)
@@ -499,13 +520,14 @@ enum pt_status pt_page_unmap(struct pt_space *space, virt_addr va, unsigned leve
 				       ACTION_UNMAP);
 	if (status != PT_OK)
 		return status;
-	change.removed = &removed;
+	change.seen = &seen;
 	status = change_carry_out(space, &change, flush);
 	if (status != PT_OK)
 		return status;
-	/* The processor may have used the page since it was looked up. */
-	leaf.own = pte_attr(&space->cpu, removed, level).flags;
-	leaf.attr.flags |= leaf.own & (PT_ACCESSED | PT_DIRTY);
+	/* The processor may have used the page since it was looked up. A leaf that went with a
+	   table that others hold is not told of: it is still there. */
+	leaf.own |= seen;
+	leaf.attr.flags |= seen & (PT_ACCESSED | PT_DIRTY);
 	*ret_leaf = leaf;
 	return PT_OK;
 }
@@ -539,26 +561,27 @@ enum pt_status pt_set_link(struct pt_space *space, virt_addr va, unsigned level,
 	return status == PT_OK ? change_carry_out(space, &change, flush) : status;
 }
 
-enum pt_status pt_set_soft(struct pt_space *space, virt_addr va, unsigned level, pte_t entry,
+enum pt_status pt_set_soft(struct pt_space *space, const struct pt_soft *soft,
 			   struct pt_flush *flush, struct pt_entry *ret_old)
 {
+	unsigned level = soft->level;
 	struct change change;
 	pte_t removed = 0;
 
 	if (level < 1 || level > space->cpu.levels)
 		return PT_ERR_LEVEL;
-	if (!is_aligned(va.raw, level_size(level)))
+	if (!is_aligned(soft->va.raw, level_size(level)))
 		return PT_ERR_UNALIGNED;
-	if (entry != 0 && pte_kind(entry, level) != PTE_SOFT)
+	if (soft->entry != 0 && pte_kind(soft->entry, level) != PTE_SOFT)
 		return PT_ERR_ATTR;
 
-	enum pt_status status = change_entry(&change, space, va, level, ACTION_SET_SOFT);
+	enum pt_status status = change_entry(&change, space, soft->va, level, ACTION_SET_SOFT);
 
-	change.bits[0] = entry;
+	change.bits[0] = soft->entry;
 	change.removed = &removed;
 	if (status == PT_OK)
 		status = change_carry_out(space, &change, flush);
 	if (status == PT_OK)
-		*ret_old = entry_of(space, removed, level, va.raw, LINK_RIGHTS);
+		*ret_old = entry_of(space, removed, level, soft->va.raw, LINK_RIGHTS);
 	return status;
 }

@@ -256,7 +256,8 @@ struct change {
 	struct pt_attr attr;
 	struct pt_update update;
 	bool adopts;    /* map: the one leaf is a link to somebody's table */
-	pte_t *removed; /* unmap, set soft: NULL, or where the last entry taken out goes */
+	pte_t *removed; /* set soft: NULL, or where the entry taken out goes */
+	uint32_t *seen; /* NULL, or where the flags of all leaves taken out are gathered */
 
 	/* By level, each only as far as the action uses it. */
 	pte_t bits[PT_MAX_LEVELS + 1];          /* of a new leaf, or what a protection says anew */
@@ -360,6 +361,7 @@ struct effect {
 	unsigned gone; /* entries in use that become absent */
 	unsigned left; /* entries of the range that are, or come to be, in use */
 	bool touched;  /* something is written, in it or below */
+	unsigned used; /* entries in use now, plus one, as the link says; 0: not known */
 	bool emptied;  /* nothing will be left in the table */
 };
 
@@ -373,12 +375,52 @@ enum pt_status change_carry_out(struct pt_space *space, const struct change *cha
 
 /* ---- the short way for one page (pt_single.c); false: nothing was done ------- */
 
-/* As the last page, next to it. */
-bool single_map_again(struct pt_space *space, const struct pt_mapping *m);
-/* `change` is pt_map()'s, checked, for one page and without options. */
-bool single_map(struct pt_space *space, const struct change *change);
-/* `va` is one that change_remove() has accepted. */
+/* True if the space's last mapping has shown what a page with these flags looks like. */
+static inline bool is_known_attr(const struct pt_hot *hot, struct pt_attr attr)
+{
+	return hot->is_known && attr.flags == hot->attr.flags && attr.cache == hot->attr.cache;
+}
+
+/* `m` is one page, of whatever soundness; in the table that the last one went to. */
+static inline bool single_map_near(const struct pt_space *space, const struct pt_mapping *m)
+{
+	const struct pt_hot *hot = &space->hot;
+	uint64_t va = m->va.raw, pa = m->pa.raw;
+
+	if (!hot->entries || va >> level_shift(2) != hot->span || !is_known_attr(hot, m->attr) ||
+	    !is_aligned(va | pa, PT_PAGE_SIZE) || pa >> space->cpu.phys_bits)
+		return false;
+
+	pte_t *entry = &hot->entries[level_index(va, 1)];
+
+	if (*entry != 0)
+		return false;
+	pte_store(entry, pte_leaf(hot->bits, pa, 1));
+	if (space->counted)
+		count_link(space, hot->link, 1);
+	return true;
+}
+
+/* The same, anywhere. */
+bool single_map(struct pt_space *space, const struct pt_mapping *m);
+/* `va` is of whatever soundness. */
 bool single_unmap(struct pt_space *space, uint64_t va, struct pt_flush *flush);
+
+/* Remembers what a page looks like, once it has been mapped in the general way. */
+void single_learn(struct pt_space *space, const struct change *change);
+
+/* Leaves the table that a walk has just gone into, by a link of `level`, unseen. */
+void walk_skip(struct pt_walk *walk, unsigned level);
+
+/*
+ * The link of `level` on the way to va, to a table in reach (pt_share.c).
+ * NOT_MAPPED, CORRUPT; SIZE: a leaf is there; FOREIGN: by way of the tables themselves.
+ */
+enum pt_status link_find(const struct pt_space *space, virt_addr va, unsigned level,
+			 pte_t *ret_link);
+
+/* Adds a reference to a table that is linked once more, if somebody counts them. */
+void share_table(const struct pt_space *space, phys_addr table);
 
 /* An entry at `va`, when the links above leave `rights`. */
 struct pt_entry entry_of(const struct pt_space *space, pte_t e, unsigned level, uint64_t va,

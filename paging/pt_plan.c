@@ -241,11 +241,13 @@ enum pt_status change_adopt(struct change *ret_change, const struct pt_space *sp
 {
 	enum pt_status status = change_entry(ret_change, space, va, level, ACTION_MAP);
 
+	if (status != PT_OK)
+		return status;
 	/* Mapped like a leaf of this level at physical address 0, which adds no bit. */
 	ret_change->adopts = true;
 	ret_change->delta = 0 - ret_change->slice.va;
 	ret_change->bits[level] = link;
-	return status;
+	return PT_OK;
 }
 
 /* ---- arithmetic ---------------------------------------------------------- */
@@ -377,7 +379,11 @@ static enum step step_over_table(const struct change *change, unsigned level, st
 		/* What is to be kept may be in there, in smaller leaves. */
 		if (change->conflict == PT_KEEP && !change->exact)
 			return STEP_DESCEND;
-		return wants_leaf(change, level, part) ? STEP_REPLACE : STEP_DESCEND;
+		if (!wants_leaf(change, level, part))
+			return STEP_DESCEND;
+		if (!is_pinned(change->space, level, part.va))
+			return STEP_REPLACE;
+		return change->exact ? STEP_REFUSE : STEP_DESCEND;
 	case ACTION_UNMAP:
 		return slice_is_whole(part, level) && !is_pinned(change->space, level, part.va)
 			       ? STEP_DROP
@@ -604,16 +610,19 @@ static bool rest_is_absent(const pte_t *table, unsigned level, unsigned first, u
 	return true;
 }
 
-/* True if the table of `level` that `link` leads to will hold nothing. */
-static bool is_emptied(const struct change *change, pte_t link, const pte_t *table, unsigned level,
+static unsigned used_below(const struct change *change, pte_t link)
+{
+	return change->space->counted ? pte_count(link) : 0;
+}
+
+/* True if a table of `level` will hold nothing. */
+static bool is_emptied(const struct change *change, const pte_t *table, unsigned level,
 		       struct slice s, const struct effect *effect)
 {
-	unsigned count = change->space->counted ? pte_count(link) : 0;
-
 	if (!change_removes_tables(change) || effect->left != 0)
 		return false;
-	if (count != 0)
-		return count - 1 == effect->gone;
+	if (effect->used != 0)
+		return effect->used - 1 == effect->gone;
 	return rest_is_absent(table, level, level_index(s.va, level), level_index(s.last, level));
 }
 
@@ -623,14 +632,12 @@ static enum pt_status plan_descend(struct planner *p, pte_t entry, unsigned leve
 	const struct change *change = p->change;
 	const struct pt_space *space = change->space;
 	const pte_t *below = table_below(space, entry, level, part.va);
-	struct effect inside = { 0 };
+	struct effect inside = { .used = used_below(change, entry) };
 	uint32_t rights = pte_rights(&space->cpu, entry, level);
 	bool was_held = p->held;
 
 	if (!below)
 		return PT_ERR_CORRUPT;
-	if (is_self_link(space, entry, level))
-		return change->action == ACTION_CLEAN ? PT_OK : PT_ERR_FOREIGN;
 	if (!change->set_links && (change->rights & ~rights))
 		return PT_ERR_LINK;
 
@@ -646,7 +653,7 @@ static enum pt_status plan_descend(struct planner *p, pte_t entry, unsigned leve
 	if (status != PT_OK)
 		return status;
 	ret_effect->touched |= inside.touched || (change->set_links && (change->links & ~rights));
-	if (is_emptied(change, entry, below, level - 1, part, &inside) &&
+	if (is_emptied(change, below, level - 1, part, &inside) &&
 	    !is_pinned(space, level, part.va)) {
 		if (hold != PT_OWN) /* what others hold is not emptied, but let go */
 			*p->plan = before;
@@ -756,6 +763,10 @@ static enum pt_status plan_entry(struct planner *p, pte_t entry, unsigned level,
 	struct effect own = { .touched = step != STEP_SKIP && step != STEP_DESCEND };
 
 	p->plan->where = virt(part.va);
+	if (is_self_link(change->space, entry, level)) {
+		effect->left++;
+		return change->action == ACTION_CLEAN ? PT_OK : PT_ERR_FOREIGN;
+	}
 	switch (step) {
 	case STEP_SKIP:
 		break;
@@ -778,8 +789,6 @@ static enum pt_status plan_entry(struct planner *p, pte_t entry, unsigned level,
 		status = plan_descend(p, entry, level, part, &own);
 		break;
 	case STEP_DROP:
-		if (is_self_link(change->space, entry, level))
-			return PT_ERR_FOREIGN;
 		plan_let_go(p, pte_table_addr(cpu, entry, level));
 		own.gone = 1;
 		break;
@@ -925,13 +934,13 @@ struct effect change_preview(const struct change *change, pte_t link, unsigned l
 	const pte_t *below = table_below(change->space, link, level, part.va);
 	struct pt_plan unused = { 0 };
 	struct planner planner = planner_start(change, &unused);
-	struct effect effect = { 0 };
+	struct effect effect = { .used = used_below(change, link) };
 
 	planner.held = true;
 	planner.budget = UINT64_MAX;
 	if (!below || plan_table(&planner, below, level - 1, part, &effect) != PT_OK)
 		return (struct effect){ 0 };
-	effect.emptied = is_emptied(change, link, below, level - 1, part, &effect) &&
+	effect.emptied = is_emptied(change, below, level - 1, part, &effect) &&
 			 !is_pinned(change->space, level, part.va);
 	return effect;
 }

@@ -160,23 +160,25 @@ void let_go(struct reserve *reserve, struct pt_flush *flush, phys_addr table, un
 
 /* ---- release ---------------------------------------------------------------------- */
 
-static void release_pages(const struct pt_space *space, phys_addr pa, unsigned level)
+static void release_pages(const struct pt_space *space, phys_addr pa, uint64_t pages)
 {
 	if (space->frames.acquire)
-		space->frames.release(space->frames.ctx, pa, level_pages(level));
+		space->frames.release(space->frames.ctx, pa, pages);
 }
 
 static size_t release_tree(const struct pt_space *space, phys_addr table, unsigned level);
 
 static size_t release_entry(const struct pt_space *space, pte_t e, unsigned level)
 {
+	uint64_t pages = level_pages(level);
+
 	switch (pte_kind(e, level)) {
 	case PTE_TABLE:
-		if (!table_below(space, e, level, 0))
+		if (!pte_is_valid(&space->cpu, e, level))
 			return 0;
 		return release_tree(space, pte_table_addr(&space->cpu, e, level), level - 1);
 	case PTE_LEAF:
-		release_pages(space, pte_leaf_addr(&space->cpu, e, level), level);
+		release_pages(space, pte_leaf_addr(&space->cpu, e, level), pages);
 		break;
 	case PTE_ABSENT:
 	case PTE_SOFT:
@@ -185,22 +187,48 @@ static size_t release_entry(const struct pt_space *space, pte_t e, unsigned leve
 	return 0;
 }
 
-/* Gives back one reference; with the last, all below. Depth is bounded by `level`. */
+/* Entries of a table that are the space's to give up. */
+struct window {
+	unsigned first, last;
+};
+
+static struct window window_of(const struct pt_space *space, unsigned level)
+{
+	if (level == space->cpu.levels)
+		return (struct window){ space->root_first, space->root_last };
+	return (struct window){ 0, PTE_COUNT - 1 };
+}
+
+/* True for the entry of a root by which it maps itself. */
+static bool is_link_to(const struct pt_space *space, pte_t e, unsigned level, phys_addr root)
+{
+	return level == space->cpu.levels && pte_kind(e, level) == PTE_TABLE &&
+	       pte_table_addr(&space->cpu, e, level).raw == root.raw;
+}
+
+/*
+ * Gives back one reference; with the last, all below. A root that spaces had in
+ * common can come here too. What leads there is not linked any more. Depth is
+ * bounded by `level`.
+ */
 static size_t release_tree(const struct pt_space *space, phys_addr table, unsigned level)
 {
 	const pte_t *entries = table_at(&space->mem, table, 0, 0);
 	enum pt_hold hold = hold_of(space, table);
-	bool looks_inside = level > 1 || space->frames.acquire;
+	bool looks_inside = entries && (level > 1 || space->frames.acquire);
+	struct window window = window_of(space, level);
 	size_t count = 1;
 
-	if (hold == PT_FROZEN)
+	if (hold == PT_FROZEN || !entries)
 		return 0;
 	if (hold == PT_COMMON) {
 		space->tables.give(space->tables.ctx, table, 1);
 		return 0;
 	}
-	for (unsigned i = 0; looks_inside && i < PTE_COUNT; i++)
-		count += release_entry(space, entries[i], level);
+	for (unsigned i = window.first; looks_inside && i <= window.last; i++) {
+		if (!is_link_to(space, entries[i], level, table))
+			count += release_entry(space, entries[i], level);
+	}
 	space->tables.give(space->tables.ctx, table, 1);
 	return count;
 }
@@ -218,7 +246,7 @@ static size_t release_log(struct pt_space *space, phys_addr page)
 		if (entry & LOG_TABLE)
 			count += release_tree(space, address, level);
 		else
-			release_pages(space, address, level);
+			release_pages(space, address, level_pages(level));
 	}
 	return count;
 }
@@ -249,56 +277,39 @@ size_t pt_release(struct pt_space *space, struct pt_flush *flush)
 
 size_t pt_destroy(struct pt_space *space)
 {
-	const struct pt_tables *tables = &space->tables;
-	const pte_t *root = root_table(space);
-	unsigned top = space->cpu.levels;
-	enum pt_hold hold = hold_of(space, space->root);
-	size_t count = 1;
-
 	space->hot.entries = NULL;
-	if (hold == PT_FROZEN)
-		return 0;
-	if (hold == PT_COMMON) {
-		tables->give(tables->ctx, space->root, 1);
-		return 0;
-	}
-	for (unsigned i = space->root_first; i <= space->root_last; i++) {
-		if (!is_self_link(space, root[i], top))
-			count += release_entry(space, root[i], top);
-	}
-	tables->give(tables->ctx, space->root, 1);
-	return count;
+	return release_tree(space, space->root, space->cpu.levels);
 }
 
 /* ---- copies ------------------------------------------------------------------------ */
 
-static void share_entry(const struct pt_space *space, pte_t e, unsigned level)
+void share_table(const struct pt_space *space, phys_addr table)
 {
 	const struct pt_holds *holds = space->tables.holds;
+
+	if (holds && holds->share && hold_of(space, table) != PT_FROZEN)
+		holds->share(space->tables.ctx, table);
+}
+
+static void share_entry(const struct pt_space *space, pte_t e, unsigned level)
+{
 	enum pte_kind kind = pte_kind(e, level);
 
 	if (kind == PTE_LEAF)
 		acquire_pages(space, pte_leaf_addr(&space->cpu, e, level).raw, level_pages(level));
-	if (kind != PTE_TABLE || !holds || !holds->share)
-		return;
-
-	phys_addr table = pte_table_addr(&space->cpu, e, level);
-
-	if (holds->hold(space->tables.ctx, table) != PT_FROZEN)
-		holds->share(space->tables.ctx, table);
+	else if (kind == PTE_TABLE)
+		share_table(space, pte_table_addr(&space->cpu, e, level));
 }
 
 void copy_table(const struct pt_space *space, pte_t *to, const pte_t *from, unsigned level)
 {
-	bool is_root = level == space->cpu.levels;
-	unsigned first = is_root ? space->root_first : 0;
-	unsigned last = is_root ? space->root_last : PTE_COUNT - 1;
+	struct window window = window_of(space, level);
 
 	__builtin_memcpy(to, from, PT_PAGE_SIZE);
 	if (level == 1 && !space->frames.acquire)
 		return;
-	for (unsigned i = first; i <= last; i++) {
-		if (!is_self_link(space, to[i], level))
+	for (unsigned i = window.first; i <= window.last; i++) {
+		if (to[i] != 0 && !is_self_link(space, to[i], level))
 			share_entry(space, to[i], level);
 	}
 }

@@ -187,7 +187,10 @@ static enum pt_hold pool_hold(void *ctx, phys_addr table)
 
 static void pool_share(void *ctx, phys_addr table)
 {
-	++*pool_references(ctx, table);
+	uint32_t *references = pool_references(ctx, table);
+
+	if (references)
+		++*references;
 }
 
 struct pt_tables pt_pool_tables(struct pt_pool *pool)

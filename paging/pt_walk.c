@@ -180,6 +180,11 @@ static void walk_advance(struct pt_walk *walk, unsigned level)
 	walk->level = level;
 }
 
+void walk_skip(struct pt_walk *walk, unsigned level)
+{
+	walk_advance(walk, level);
+}
+
 /* Follows the link in *entry; from then on the walk is in the table below. */
 static enum pt_status walk_descend(struct pt_walk *walk, const struct pt_entry *entry)
 {

@@ -39,6 +39,7 @@
  *	              processor does not look at, and pte_relink() keeps
  *
  * tests/unit/test_pte.c is compiled for every layout and says what they must do.
+ * There are pte_x86_64.h, and pte_vtd.h for I/O memory management units.
  */
 #ifndef PAGING_PTE_H
 #define PAGING_PTE_H
@@ -68,14 +69,14 @@ enum pte_kind { PTE_ABSENT, PTE_TABLE, PTE_LEAF, PTE_SOFT };
  */
 #ifndef PTE_HAS_WINDOW
 struct pte_window {
-	const struct pt_cpu *cpu;
+	struct pt_cpu cpu;
 	uint64_t first, last;
 };
 
 static inline struct pte_window pte_window(const struct pt_cpu *cpu, phys_addr first,
 					   phys_addr last)
 {
-	struct pte_window window = { cpu, first.raw, last.raw };
+	struct pte_window window = { *cpu, first.raw, last.raw };
 
 	return window;
 }
@@ -84,10 +85,10 @@ static inline struct pte_window pte_window(const struct pt_cpu *cpu, phys_addr f
 static inline bool pte_follow(const struct pte_window *window, pte_t e, unsigned level,
 			      uint64_t *ret_offset)
 {
-	if (pte_kind(e, level) != PTE_TABLE || !pte_is_valid(window->cpu, e, level))
+	if (pte_kind(e, level) != PTE_TABLE || !pte_is_valid(&window->cpu, e, level))
 		return false;
 
-	uint64_t table = pte_table_addr(window->cpu, e, level).raw;
+	uint64_t table = pte_table_addr(&window->cpu, e, level).raw;
 
 	*ret_offset = table - window->first;
 	return table >= window->first && table <= window->last;
@@ -96,9 +97,9 @@ static inline bool pte_follow(const struct pte_window *window, pte_t e, unsigned
 /* False if `e` is no page, or not a sound one; else where the page is. */
 static inline bool pte_follow_page(const struct pte_window *window, pte_t e, phys_addr *ret_pa)
 {
-	if (pte_kind(e, 1) != PTE_LEAF || !pte_is_valid(window->cpu, e, 1))
+	if (pte_kind(e, 1) != PTE_LEAF || !pte_is_valid(&window->cpu, e, 1))
 		return false;
-	*ret_pa = pte_leaf_addr(window->cpu, e, 1);
+	*ret_pa = pte_leaf_addr(&window->cpu, e, 1);
 	return true;
 }
 #endif

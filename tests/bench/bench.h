@@ -131,6 +131,11 @@ void ground_chill(struct bench *b, size_t tables);
 void verify_mapped(struct bench *b, const struct list *list);
 /* The first space translates nothing of the list, and all tables but the root are released. */
 void verify_unmapped(struct bench *b);
+/*
+ * A space translates the list; if it was written to, the first page of each 2
+ * MiB is read-only, without tables that were copied for nothing.
+ */
+void verify_written(struct bench *b, size_t space, bool written);
 /* b->sum is that of the physical addresses behind b->vas. */
 void verify_sum(struct bench *b);
 /* b->limit_sum is that of their pages. */

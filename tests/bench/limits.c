@@ -35,6 +35,12 @@ void limit_zero(void *bytes, size_t size)
 	__builtin_memset(bytes, 0, size);
 }
 
+void limit_copy(void *to, const void *from, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		__builtin_memcpy((char *)to + i * 4096, (const char *)from + i * 4096, 4096);
+}
+
 static inline uint64_t *entry_of(const struct limit_tables *t, uint64_t va)
 {
 	uint64_t entry = t->root;

@@ -20,6 +20,8 @@ void limit_fill(uint64_t *entries, size_t count, uint64_t first);
 /* Reads, changes and writes `count` entries. */
 void limit_restate(uint64_t *entries, size_t count, uint64_t keep, uint64_t bits);
 void limit_zero(void *bytes, size_t size);
+/* Copies `count` tables, each to a place of its own, one after the other. */
+void limit_copy(void *to, const void *from, size_t count);
 
 /* The sum of the physical addresses of 4 KiB pages: four loads each. */
 uint64_t limit_walk(const struct limit_tables *t, const uint64_t *vas, size_t count);

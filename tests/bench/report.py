@@ -48,6 +48,8 @@ TARGETS = {
     "W5c": Target(ns=10),  # 10 ms for 1,000,000 pages
     "W6": Target(ratio=1.3),
     "W7": Target(ratio=1.5, instructions=3000),
+    "W8-cow": Target(ratio=1.3),
+    "W8-frozen": Target(ratio=1.3),
     "W9-W1": Target(ratio=0.01),
     "W9-W2": Target(ratio=0.01),
     "W9-W7": Target(ratio=0.01),

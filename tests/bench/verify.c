@@ -84,6 +84,20 @@ void verify_mapped(struct bench *b, const struct list *list)
 	list_free(&sorted);
 }
 
+void verify_written(struct bench *b, size_t space, bool written)
+{
+	const struct pt_mapping *m = &b->list.at[0];
+
+	for (uint64_t page = 0; page < m->pages; page++) {
+		struct leaf leaf = list_leaf(m, page * 4096, 1);
+		struct pt_attr attr = m->attr;
+
+		if (written && page % 512 == 0)
+			attr.flags &= ~(uint32_t)PT_WRITE;
+		expect_leaf(b, space, leaf, attr);
+	}
+}
+
 void verify_unmapped(struct bench *b)
 {
 	const struct pt_space *space = &b->spaces[0];

@@ -2,6 +2,8 @@
  * The workloads. A run does nothing but the work; what it needs is set up once
  * or prepared before each run, and neither is timed.
  */
+#include "paging/pt_cursor.h"
+#include "paging/pt_share.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/limits.h"
 
@@ -135,6 +137,22 @@ static void run_map_singly(struct bench *b)
 		m.va.raw += 4096;
 		m.pa.raw += 4096;
 	}
+}
+
+/* The same pages by a cursor. */
+static void run_map_by_cursor(struct bench *b)
+{
+	const struct pt_mapping *m = &b->list.at[0];
+	struct pt_range range = { m->va, m->pages };
+	struct pt_cursor c;
+	phys_addr pa = m->pa;
+
+	expect_ok(pt_cursor_write(&c, &b->spaces[0], range), "pt_cursor_write");
+	for (uint64_t i = 0; i < m->pages; i++) {
+		expect_ok(pt_cursor_map(&c, pa, 1, m->attr, &b->flush), "pt_cursor_map");
+		pa.raw += 4096;
+	}
+	pt_cursor_close(&c);
 }
 
 static void set_up_w3(struct bench *b)
@@ -369,6 +387,121 @@ static void limit_restate_leaves(struct bench *b)
 		      UINT64_C(1) << 63);
 }
 
+/* ---- tables in common: W8 ------------------------------------------------------------- */
+
+enum { W8_PAGES = 512 * 512, W8_TABLES = 512 + 3, W8_CLONES = 1000, W8_ROOM = 4096 };
+
+/* The pool that the tables of W8 come from; the first ones may be frozen. */
+static struct {
+	struct pt_pool pool;
+	uint32_t references[W8_ROOM];
+	struct pt_holds holds;
+	uint64_t frozen;
+} w8;
+
+static enum pt_hold w8_frozen(void *ctx, phys_addr table)
+{
+	(void)ctx;
+	return (table.raw - SPACE_BASE) / PT_PAGE_SIZE < w8.frozen ? PT_FROZEN : PT_OWN;
+}
+
+static void set_up_w8(struct bench *b)
+{
+	b->list = list_skewed(W8_PAGES);
+	b->ops = b->limit_ops = 512;
+}
+
+static void set_up_w8_clones(struct bench *b)
+{
+	set_up_w8(b);
+	b->ops = b->limit_ops = W8_CLONES;
+}
+
+/* The first space, from the pool. */
+static void prepare_w8(struct bench *b)
+{
+	struct pt_tables tables;
+	struct pt_cpu cpu;
+	struct pt_mem mem;
+
+	ground_soil(b, W8_ROOM);
+	ground_reset(b);
+	pt_pool_init(&w8.pool, phys(SPACE_BASE), W8_ROOM, w8.references);
+	tables = pt_pool_tables(&w8.pool);
+	cpu = b->spaces[0].cpu;
+	mem = b->spaces[0].mem;
+	expect_ok(pt_init(&b->spaces[0], &cpu, &mem, &tables), "pt_init");
+	map_list(b, &b->spaces[0], &b->list);
+	if (w8.pool.taken != W8_TABLES)
+		bench_die("tables", "not the arithmetic minimum");
+	ground_chill(b, W8_ROOM);
+}
+
+static void run_clones(struct bench *b)
+{
+	for (unsigned i = 0; i < W8_CLONES; i++)
+		expect_ok(pt_clone(&b->spaces[1], &b->spaces[0], PT_CLONE_COW), "pt_clone");
+}
+
+static void verify_clones(struct bench *b)
+{
+	verify_written(b, 0, false);
+	verify_written(b, 1, false);
+	if (w8.pool.taken != W8_TABLES + W8_CLONES)
+		bench_die("clones", "not a table each");
+}
+
+static void write_first(struct bench *b, struct pt_space *space)
+{
+	for (uint64_t i = 0; i < 512; i++) {
+		struct pt_range page = { virt(b->list.at[0].va.raw + i * 2 * MIB), 1 };
+
+		expect_ok(pt_protect(space, page, READ_ONLY, &b->flush), "pt_protect");
+	}
+}
+
+/* Of the clone; the tables are common by then. */
+static void run_clone_and_write(struct bench *b)
+{
+	expect_ok(pt_clone(&b->spaces[1], &b->spaces[0], PT_CLONE_COW), "pt_clone");
+	write_first(b, &b->spaces[1]);
+}
+
+static void verify_clone_written(struct bench *b)
+{
+	verify_written(b, 0, false);
+	verify_written(b, 1, true);
+	pt_release(&b->spaces[1], &b->flush);
+	if (w8.pool.taken != 2 * W8_TABLES)
+		bench_die("clone", "not a copy of each table");
+}
+
+static void prepare_w8_frozen(struct bench *b)
+{
+	prepare_w8(b);
+	w8.holds = (struct pt_holds){ .hold = w8_frozen };
+	w8.frozen = W8_TABLES;
+	b->spaces[1] = b->spaces[0];
+	b->spaces[1].tables.holds = &w8.holds;
+}
+
+static void run_write_frozen(struct bench *b)
+{
+	write_first(b, &b->spaces[1]);
+}
+
+static void limit_copy_tables(struct bench *b)
+{
+	limit_copy(b->arena.bytes + W8_TABLES * PT_PAGE_SIZE, b->arena.bytes, W8_TABLES);
+}
+
+/* The root, as often as it is cloned. */
+static void limit_copy_roots(struct bench *b)
+{
+	for (size_t i = 0; i < W8_CLONES; i++)
+		limit_copy(b->arena.bytes + (W8_TABLES + i) * PT_PAGE_SIZE, b->arena.bytes, 1);
+}
+
 /* ---- planning: W9 ------------------------------------------------------------------------ */
 
 /* The spaces are empty; the limit is the work that the plan stands for. */
@@ -505,6 +638,8 @@ const struct workload bench_workloads[] = {
 	  run_map, verify_list, prepare_cold, limit_fill_leaves, NULL },
 	{ "W1s", "map 4 GiB in pages of 4 KiB, a call each", "call", 7, set_up_w1s, prepare_cold,
 	  run_map_singly, verify_list, NULL, NULL, NULL },
+	{ "W1s-c", "map 4 GiB in pages of 4 KiB, by a cursor", "call", 7, set_up_w1s, prepare_cold,
+	  run_map_by_cursor, verify_list, NULL, NULL, NULL },
 	{ "W2-2M", "map 512 GiB in leaves of 2 MiB", "entry", 21, set_up_w2_2m, prepare_cold,
 	  run_map, verify_list, prepare_cold, limit_fill_leaves, NULL },
 	{ "W2-1G", "map 512 GiB in leaves of 1 GiB", "entry", 21, set_up_w2_1g, prepare_cold,
@@ -535,6 +670,12 @@ const struct workload bench_workloads[] = {
 	  run_protect, verify_protected, chill_mapped, limit_restate_leaves, NULL },
 	{ "W7", "map a firmware's memory map twice", "call", 21, set_up_w7, prepare_cold, run_map,
 	  verify_list, prepare_cold, limit_fill_leaves, NULL },
+	{ "W8-clone", "clone a space copy-on-write", "clone", 11, set_up_w8_clones, prepare_w8,
+	  run_clones, verify_clones, prepare_w8, limit_copy_roots, NULL },
+	{ "W8-cow", "clone, and write to 512 common tables", "table", 21, set_up_w8, prepare_w8,
+	  run_clone_and_write, verify_clone_written, prepare_w8, limit_copy_tables, NULL },
+	{ "W8-frozen", "write to 512 frozen tables", "table", 21, set_up_w8, prepare_w8_frozen,
+	  run_write_frozen, verify_clone_written, prepare_w8, limit_copy_tables, NULL },
 	{ "W9-W1", "plan W1 (limit: do it)", "plan", 5, set_up_plan_w1, prepare_cold, run_plan,
 	  verify_plan_of_map, prepare_cold, run_map, NULL },
 	{ "W9-W2", "plan W2-2M (limit: do it)", "plan", 5, set_up_plan_w2_2m, prepare_cold,

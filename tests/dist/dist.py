@@ -89,8 +89,11 @@ def symbols(file: Path, *options: str) -> set[str]:
 
 
 def public_functions() -> set[str]:
-    """What the headers declare."""
-    text = re.sub(r"/\*.*?\*/", "", (DIST / "pt.h").read_text(), flags=re.S)
+    """What the public headers declare."""
+    headers = [file for file in (ROOT / "paging").glob("*.h")
+               if not file.name.endswith("_internal.h")]
+    text = "\n".join(file.read_text() for file in headers)
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
     return set(re.findall(r"^(?!static|#)\w[\w *]*?\b(pt_\w+)\(", text, re.M))
 
 

@@ -8,7 +8,14 @@ alignas(4096) unsigned char memory[8][4096];
 bool works()
 {
 	const phys_addr first = phys(0x100000), last = phys(0x107000);
-	pt_cpu cpu = { 4, 3, 40, true, PT_PAT_RESET, false, 0, false };
+	pt_cpu cpu = {};
+
+	cpu.levels = 4;
+	cpu.max_leaf = 3;
+	cpu.phys_bits = 40;
+	cpu.nx = true;
+	cpu.pat = PT_PAT_RESET;
+
 	pt_mem mem = { memory, first, last, nullptr, nullptr };
 	pt_block block = { first, 8, 0 };
 	pt_tables tables = pt_block_tables(&block);

@@ -180,7 +180,7 @@ static inline pte_t pte_flag_bits(const struct pt_cpu *cpu, uint32_t flags, unsi
 			(flags & PT_DIRTY ? PTE_DIRTY : 0) | (flags & PT_COW ? PTE_COW : 0) |
 			(flags & PT_SOFT1 ? PTE_SOFT1 : 0) | (flags & PT_SOFT2 ? PTE_SOFT2 : 0) |
 			(private ? PTE_PRIVATE : 0) |
-			(uint64_t)(flags & PT_KEY_MASK) << PTE_KEY_SHIFT,
+			(cpu->keys ? (uint64_t)(flags & PT_KEY_MASK) << PTE_KEY_SHIFT : 0),
 		level);
 }
 
@@ -194,7 +194,7 @@ static inline pte_t pte_flag_mask(const struct pt_cpu *cpu, uint32_t flags, unsi
 			(flags & PT_DIRTY ? PTE_DIRTY : 0) | (flags & PT_COW ? PTE_COW : 0) |
 			(flags & PT_SOFT1 ? PTE_SOFT1 : 0) | (flags & PT_SOFT2 ? PTE_SOFT2 : 0) |
 			(flags & PT_SHARED && cpu->crypt_bit ? PTE_PRIVATE : 0) |
-			(uint64_t)(flags & PT_KEY_MASK) << PTE_KEY_SHIFT,
+			(cpu->keys ? (uint64_t)(flags & PT_KEY_MASK) << PTE_KEY_SHIFT : 0),
 		level);
 }
 
@@ -235,7 +235,7 @@ static inline struct pt_attr pte_attr(const struct pt_cpu *cpu, pte_t e, unsigne
 			 (word & PTE_DIRTY ? PT_DIRTY : 0u) | (word & PTE_COW ? PT_COW : 0u) |
 			 (word & PTE_SOFT1 ? PT_SOFT1 : 0u) | (word & PTE_SOFT2 ? PT_SOFT2 : 0u) |
 			 (cpu->crypt_bit && !(word & PTE_PRIVATE) ? PT_SHARED : 0u) |
-			 ((uint32_t)(word >> PTE_KEY_SHIFT) & PT_KEY_MASK),
+			 (cpu->keys ? (uint32_t)(word >> PTE_KEY_SHIFT) & PT_KEY_MASK : 0u),
 		.cache = (enum pt_cache)((cpu->pat >> (8 * index)) & 7),
 	};
 }

@@ -48,6 +48,25 @@ static inline struct pt_cpu scene_cpu(void)
 	};
 }
 
+/* As much of it as leaves of this layout say; where there is no other type, write-back. */
+static inline struct pt_attr scene_sayable(const struct pt_cpu *cpu, struct pt_attr attr)
+{
+	pte_t bits;
+
+	attr.flags &= pte_flags(cpu);
+	if (!pte_cache_bits(cpu, attr.cache, 1, &bits))
+		attr.cache = PT_WB;
+	return attr;
+}
+
+/* The same number of bytes before the end of the address space, if signs are not extended. */
+static inline virt_addr scene_address(const struct pt_cpu *cpu, virt_addr va)
+{
+	unsigned bits = level_shift(cpu->levels) + PTE_INDEX_BITS;
+
+	return PTE_SIGN_EXTENDS ? va : virt(va.raw & ((UINT64_C(1) << bits) - 1));
+}
+
 /* An empty space, the snapshot up to date. */
 static inline void scene_init(struct space_fixture *ret_fixture, struct pt_cpu cpu)
 {

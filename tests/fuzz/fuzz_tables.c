@@ -1,14 +1,16 @@
 /*
  * Fuzzer: bytes are the tables themselves, x86-64. Reading them ends, within
  * the budget, in a status, and writes nothing; what a query reports, the
- * processor would do. A change is refused or leaves tables that can be read.
+ * processor would do. Changes with an allocator end within the budget too: they
+ * are refused and leave no trace, or done; what was reserved and not needed, as
+ * where tables are linked twice, is given back.
  */
 #include "tests/fake/sdm.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { TABLES = 8, BUDGET = 64, REACH = 10 };
+enum { TABLES = 8, BUDGET = 64, REACH = 10, SPARE = 120 };
 
 static void require(bool condition)
 {
@@ -16,9 +18,15 @@ static void require(bool condition)
 		abort();
 }
 
+static bool is_spare(uint64_t table)
+{
+	return table >= SPACE_BASE + REACH * 4096 && table < SPACE_BASE + (REACH + SPARE) * 4096;
+}
+
 /*
- * Nine bytes an entry: where, and what. Addresses are bent into the arena or
- * one table beside it, else no link would ever lead anywhere.
+ * Nine bytes an entry: where, and what. Addresses are bent to the tables that
+ * were planted and two more, else no link would ever lead anywhere; but not to
+ * tables that the allocator has: those are the library's to write to.
  */
 static void plant(struct space_fixture *f, const uint8_t *data, size_t size)
 {
@@ -28,7 +36,7 @@ static void plant(struct space_fixture *f, const uint8_t *data, size_t size)
 
 		memcpy(&entry, data + i + 1, sizeof(entry));
 		table = SPACE_BASE + (entry >> 12) % REACH * 4096;
-		if (!(data[i] & 0x80))
+		if (!(data[i] & 0x80) || is_spare(entry & UINT64_C(0x000ffffffffff000)))
 			entry = (entry & UINT64_C(0xfff0000000000fff)) | table;
 		space_table(&f->arena,
 			    phys(SPACE_BASE + (data[i] >> 3) % TABLES * 4096))[place] = entry;
@@ -114,6 +122,103 @@ static void check_changes(struct space_fixture *f)
 	}
 }
 
+/* Six bytes a call: which, the place, the length in pages and their unit, what is asked for. */
+static enum pt_status call(struct space_fixture *f, const uint8_t *data)
+{
+	static const uint64_t places[] = { 0, 1, 2, 3, 508, 509, 510, 511 };
+	uint64_t a = places[data[1] & 7], b = places[data[1] >> 3 & 7], c = places[data[2] & 7];
+	struct pt_space *space = &f->space;
+	uint64_t unit = UINT64_C(1) << (9 * (data[3] % 4));
+	struct pt_range range = { virt((a >= 256 ? UINT64_C(0xffff000000000000) : 0) | a << 39 |
+				       b << 30 | c << 21 | places[data[2] >> 3 & 7] << 12),
+				  data[3] / 4 % 8 * unit + data[3] / 32 };
+	struct pt_attr attr = { data[4] & 0x3ff, PT_WB };
+	struct pt_mapping m = { range.va, phys(range.va.raw & 0xfffffffff000), range.pages, attr };
+	struct pt_options options = { .conflict = (enum pt_conflict)(data[5] % 3),
+				      .max_leaf = data[5] / 4 % 4,
+				      .set_links = data[5] & 0x40,
+				      .links = PT_WRITE };
+	struct pt_update update = { .set = attr.flags, .only = data[5] };
+	struct pt_leaf leaf;
+	struct pt_entry old;
+
+	switch (data[0] % 10) {
+	case 0:
+	case 1:
+		return pt_map(space, &m, &options, &f->flush);
+	case 2:
+		return pt_unmap(space, range, &f->flush);
+	case 3:
+		return pt_protect(space, range, attr, &f->flush);
+	case 4:
+		return pt_update(space, range, update, &f->flush);
+	case 5:
+		return pt_clean(space, range, &f->flush);
+	case 6:
+		return pt_collapse(space, range, &f->flush);
+	case 7:
+		return pt_set_soft(
+			space, &(struct pt_soft){ range.va, 1 + data[5] % 4, data[4] * 0x1000u },
+			&f->flush, &old);
+	case 8:
+		return pt_set_link(space, range.va, 2 + data[5] % 3, data[4] & 7, &f->flush);
+	default:
+		return pt_page_unmap(space, range.va, 1 + data[5] % 3, &f->flush, &leaf);
+	}
+}
+
+static void no_hook(void *ctx, phys_addr pa, uint64_t pages)
+{
+	(void)ctx;
+	(void)pa;
+	(void)pages;
+}
+
+/* True if each table is linked once and can be reached, as pt_release() has to be able to trust. */
+static bool is_sound(const struct space_fixture *f)
+{
+	phys_addr scratch[BUDGET];
+	struct pt_audit audit;
+	enum pt_status status = pt_audit(&f->space, scratch, BUDGET, &audit);
+
+	return status == PT_OK || status == PT_ERR_WX;
+}
+
+/*
+ * Calls on the tables as planted. What they give up is released only where that is safe; then no
+ * table is lost.
+ */
+static void check_calls(struct space_fixture *f, const uint8_t *data, size_t size, uint8_t policy)
+{
+	bool sound = is_sound(f);
+
+	f->space.budget = BUDGET;
+	f->space.counted = (policy & 0x10) && sound;
+	f->space.live = policy & 0x20;
+	if (policy & 0x40)
+		f->space.frames = (struct pt_frames){ no_hook, no_hook, NULL };
+	for (size_t i = 0; size - i >= 6 && i < 6 * 8; i += 6) {
+		struct pt_flush before = f->flush;
+
+		space_snapshot_take(&f->shot, &f->arena);
+		if (call(f, data + i) != PT_OK) {
+			require(space_snapshot_equal(&f->shot, &f->arena));
+			require(space_flush_equal(&f->flush, &before));
+		}
+		require(f->arena.misuses == 0);
+	}
+	if (!sound)
+		return;
+
+	size_t reachable = sdm_count_tables(&f->arena, &f->space.cpu, f->space.root);
+	size_t given, taken = space_taken(&f->arena);
+
+	given = pt_release(&f->space, &f->flush);
+	require(f->arena.misuses == 0 && space_taken(&f->arena) == taken - given);
+	/* Those planted but not linked are nobody's. */
+	require(taken - given <= reachable + REACH - 1);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -123,20 +228,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.levels = 4, .max_leaf = 3, .phys_bits = 46, .nx = true, .pat = PT_PAT_FULL
 	};
 	phys_addr first;
+	size_t calls;
 
 	if (size == 0)
 		return 0;
 	cpu.max_leaf = (uint8_t)(1 + data[0] % 3);
 	cpu.nx = data[0] & 8;
-	space_fixture_init(&f, &cpu, TABLES, false);
-	while (f.space.tables.take(f.space.tables.ctx, TABLES, &first) != 0)
+	space_fixture_init(&f, &cpu, REACH + SPARE, false);
+	/* The first tables in memory are those planted; the rest is free again. */
+	while (f.space.tables.take(f.space.tables.ctx, REACH, &first) != 0)
 		;
-	memset(f.arena.bytes, 0, TABLES * 4096);
+	f.space.tables.give(f.space.tables.ctx, phys(SPACE_BASE + REACH * 4096), SPARE);
+	memset(f.arena.bytes, 0, REACH * 4096);
 	f.space.root = phys(SPACE_BASE);
 	plant(&f, data + 1, size - 1);
 	space_snapshot_take(&f.shot, &f.arena);
 	check_reads(&f);
 	check_changes(&f);
+	calls = size > 200 ? 48 : (size - 1) / 2;
+	check_calls(&f, data + size - calls, calls, data[0]);
 	space_fixture_free(&f);
 	return 0;
 }

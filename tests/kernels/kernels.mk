@@ -24,10 +24,8 @@ KERNEL_VARIANTS := judge_plain.c judge_pie.c judge_noid.c
 KERNEL_JUDGE := $(KERNEL_LIB) $(filter-out $(KERNEL_VARIANTS), \
 	$(patsubst tests/kernels/%,%,$(wildcard tests/kernels/judge*.c tests/kernels/judge*.S)))
 
-# The adopter links the mapping core, and takes what it hands over as the judge does. It includes
-# "pt.h", which is found here.
-KERNEL_PT := paging
-KERNEL_PT_SOURCES := $(wildcard $(KERNEL_PT)/*.c)
+# The adopter links the mapping core, the two files of `make dist`, and takes what hoist hands over
+# as the judge does.
 KERNEL_ADOPT := $(KERNEL_LIB) judge_take.c judge_verdict.c \
 	$(patsubst tests/kernels/%,%,$(wildcard tests/kernels/adopt*.c))
 
@@ -46,9 +44,10 @@ build/kernels/obj/exec/%.o: tests/kernels/%
 	@mkdir -p $(@D)
 	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_EXEC_CFLAGS) -MMD -MP -c $< -o $@
 
-build/kernels/obj/exec/adopt%.o: KERNEL_CFLAGS += -I$(KERNEL_PT)
+build/kernels/obj/exec/adopt%.o: KERNEL_CFLAGS += -Ibuild/dist
+$(patsubst %,build/kernels/obj/exec/%.o,$(filter adopt%,$(KERNEL_ADOPT))): build/dist/pt.h
 
-build/kernels/obj/pt/%.o: $(KERNEL_PT)/%.c
+build/kernels/obj/pt.o: build/dist/pt.c build/dist/pt.h
 	@mkdir -p $(@D)
 	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_EXEC_CFLAGS) -MMD -MP -c $< -o $@
 
@@ -61,8 +60,7 @@ build/kernels/judge.elf: $(call kernel_objects,exec,judge_plain.c $(KERNEL_JUDGE
 build/kernels/judge-noid.elf: $(call kernel_objects,exec,judge_noid.c $(KERNEL_JUDGE))
 build/kernels/judge-pie.elf: $(call kernel_objects,pie,judge_pie.c $(KERNEL_JUDGE))
 
-build/kernels/adopt.elf: $(call kernel_objects,exec,$(KERNEL_ADOPT)) \
-	$(KERNEL_PT_SOURCES:$(KERNEL_PT)/%.c=build/kernels/obj/pt/%.o)
+build/kernels/adopt.elf: $(call kernel_objects,exec,$(KERNEL_ADOPT)) build/kernels/obj/pt.o
 
 build/kernels/judge%: KERNEL_ENTRY := -e judge_start
 

@@ -579,7 +579,7 @@ int main(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	seed = check_seed(1);
-	ops = text ? strtoull(text, NULL, 0) : 8000;
+	ops = text ? strtoull(text, NULL, 0) : 10000;
 	RUN(readers_see_nothing_but_what_was_made_with_all_leaves);
 	RUN(readers_see_nothing_but_what_was_made_with_five_levels);
 	return check_done();

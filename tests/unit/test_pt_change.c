@@ -767,6 +767,21 @@ static void a_split_hands_accessed_and_dirty_down(void)
 	space_fixture_free(&f);
 }
 
+/* Somebody else's damage: what cannot be reached is not given back, the rest is. */
+static void a_table_out_of_reach_is_not_given_back(void)
+{
+	struct space_fixture f;
+
+	scene_init(&f, scene_cpu());
+	scene_map(&f, (struct pt_mapping)SCENE_RUN(0, 0, 1, 0, PT_WB));
+	scene_map(&f, (struct pt_mapping)SCENE_RUN(GIB, 0, 1, 0, PT_WB));
+	*scene_entry(&f, GIB, 3) = 0x1000 | 3;
+	*scene_entry(&f, 2 * MIB, 2) = f.space.root.raw | UINT64_C(1) << 50 | 3;
+	CHECK_EQ(pt_destroy(&f.space), 4, "the root and three tables");
+	CHECK_EQ(f.arena.misuses, 0, "the root and three tables");
+	space_fixture_free(&f);
+}
+
 int main(int argc, char **argv)
 {
 	(void)argc;
@@ -789,5 +804,6 @@ int main(int argc, char **argv)
 	RUN(a_soft_entry_keeps_its_table);
 	RUN(protect_keeps_accessed_dirty_and_software_bits);
 	RUN(a_split_hands_accessed_and_dirty_down);
+	RUN(a_table_out_of_reach_is_not_given_back);
 	return check_done();
 }

@@ -200,6 +200,31 @@ static void retired_tables_say_what_they_said(void)
 	space_fixture_free(&f);
 }
 
+/* As high as a table can lie: the list of retired tables holds whole addresses. */
+static void tables_at_the_highest_addresses_are_released(void)
+{
+	static _Alignas(4096) unsigned char memory[16][4096];
+	const phys_addr first = phys((UINT64_C(1) << 52) - sizeof(memory));
+	struct pt_cpu cpu = scene_cpu();
+	struct pt_mem mem = { .window = memory,
+			      .first = first,
+			      .last = phys((UINT64_C(1) << 52) - 4096) };
+	struct pt_block block = { .first = first, .count = ARRAY_LEN(memory) };
+	struct pt_tables tables = pt_block_tables(&block);
+	struct pt_flush flush = PT_FLUSH_NONE;
+	struct pt_space space;
+
+	cpu.phys_bits = 52;
+	CHECK_STATUS(pt_init(&space, &cpu, &mem, &tables), PT_OK, space_text, "init");
+	for (uint64_t va = 0; va < 1024 * GIB; va += 512 * GIB) {
+		struct pt_mapping m = { virt(va), phys(0), 1, RW };
+
+		CHECK_STATUS(pt_map(&space, &m, NULL, &flush), PT_OK, space_text, "map");
+	}
+	CHECK_STATUS(pt_unmap(&space, pt_lower_half(&cpu), &flush), PT_OK, space_text, "unmap");
+	CHECK_EQ(pt_release(&space, &flush), 6, "all but the root");
+}
+
 static void empty_tables_go_and_the_root_stays(void)
 {
 	struct pt_cpu cpu = scene_cpu();
@@ -279,6 +304,7 @@ int main(void)
 	RUN(a_link_that_withholds_a_right_stays);
 	RUN(only_tables_that_the_range_touches_count);
 	RUN(retired_tables_say_what_they_said);
+	RUN(tables_at_the_highest_addresses_are_released);
 	RUN(empty_tables_go_and_the_root_stays);
 	RUN(what_cannot_be_read_is_refused_and_nothing_changes);
 	RUN(a_translation_is_what_a_query_says);

@@ -211,6 +211,43 @@ static void a_page_is_unmapped_and_its_neighbours_stay(void)
 	space_fixture_free(&f);
 }
 
+static uint64_t common_table;
+
+static enum pt_hold hold_one(void *ctx, phys_addr table)
+{
+	(void)ctx;
+	return table.raw == common_table ? PT_COMMON : PT_OWN;
+}
+
+static void share_none(void *ctx, phys_addr table)
+{
+	(void)ctx;
+	(void)table;
+}
+
+/* The space lets go of the table unread: the last page of its own is in it. */
+static void a_page_alone_in_a_common_table_is_told_with_its_flags(void)
+{
+	static const struct pt_holds holds = { .hold = hold_one, .share = share_none };
+	struct pt_leaf gone = NO_LEAF;
+	struct space_fixture f;
+
+	scene_init(&f, scene_cpu());
+	f.space.tables.holds = &holds;
+	scene_map(&f,
+		  (struct pt_mapping){
+			  virt(5 * 4096), phys(MIB), 1, { PT_USER | PT_DIRTY | PT_SOFT1, PT_WB } });
+	common_table = *scene_entry(&f, 5 * 4096, 2) & UINT64_C(0xffffffffff000);
+	CHECK_STATUS(pt_page_unmap(&f.space, virt(5 * 4096), 1, &f.flush, &gone), PT_OK, space_text,
+		     "unmap");
+	CHECK_EQ(gone.own, PT_USER | PT_DIRTY | PT_SOFT1, "flags");
+	CHECK_EQ(gone.attr.flags, PT_USER | PT_DIRTY | PT_SOFT1, "effective flags");
+	pt_release(&f.space, &f.flush);
+	CHECK_EQ(f.arena.misuses, 0, "release");
+	common_table = 0;
+	space_fixture_free(&f);
+}
+
 /* Address, accessed, dirty and software bits stay; a leaf stays a leaf of its size. */
 static void defect_10_a_page_is_protected_and_stays_the_page_that_it_was(void)
 {
@@ -434,6 +471,7 @@ int main(int argc, char **argv)
 	RUN(a_root_out_of_reach_is_no_page);
 	RUN(defect_3_pages_of_every_size_are_found_where_they_lie);
 	RUN(a_page_is_unmapped_and_its_neighbours_stay);
+	RUN(a_page_alone_in_a_common_table_is_told_with_its_flags);
 	RUN(defect_10_a_page_is_protected_and_stays_the_page_that_it_was);
 	RUN(a_page_is_protected_by_the_rules_of_protect);
 	RUN(defect_10_a_link_lets_through_what_it_is_set_to_and_stays_a_link);
