@@ -210,7 +210,8 @@ HOST_PROGRAMS = $(HOST_TESTS:tests/%.c=$(B)/host/%) $(FAST_ONLY:tests/%.c=$(B)/f
 	$(patsubst tests/%.c,$(B)/fake/%,$(FAKE_ONLY) $(BOTH_LAYOUTS)) \
 	$(patsubst tests/%.c,$(B)/vtd/%,$(VTD_TOO) $(VTD_ONLY))
 
-# Tests that are not compiled.
+# Tests that compile: snippets, what `make dist` and `make install` make, and with it the recipes of
+# docs/paging.md.
 SCRIPTS = tests/unit/must_use.py tests/dist/dist.py tests/docs/recipes.py
 
 HOST_LIB = $(patsubst %.c,$(B)/host/%.o,$(filter-out $(PRIVILEGED),$(CORE)) \

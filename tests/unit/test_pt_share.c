@@ -365,15 +365,13 @@ static void a_clone_translates_as_its_source_and_takes_exactly_its_tables(void)
 		}
 		ground.limit = before + way_tables[i];
 		kernel.hot.entries = shared_table(&ground, kernel.root);
-		kernel.processors = 2;
-		kernel.doomed = true;
+		kernel.processors = 0x80000002u;
 		uint64_t generation = kernel.generation;
 
 		CHECK_STATUS(pt_clone(&clone, &kernel, every_way[i]), PT_OK, space_text,
 			     way_names[i]);
 		CHECK(!kernel.hot.entries && kernel.generation != generation, "remembered");
-		CHECK(!clone.hot.entries && clone.processors == 0 && !clone.doomed &&
-			      !clone.cursors,
+		CHECK(!clone.hot.entries && clone.processors == 0 && !clone.cursors,
 		      "nobody uses the clone");
 		CHECK_EQ(ground.pool.taken, before + way_tables[i], way_names[i]);
 		CHECK(is_same_space(&kernel, &clone), way_names[i]);
