@@ -167,10 +167,11 @@ bool pt_abandon(struct pt_space *space);
  * new one is loaded; holds->moved() tells that others need to. Changes below
  * the pinned upper half of a kernel reach every processor, whatever it has
  * loaded. Other spaces that have tables in common with this one, where nobody
- * counts references to tables, are to be flushed by calls of their own. A
- * processor that keeps translations under PCIDs forgets those of a
- * space that it has not loaded by forgetting everything; who knows the PCID can
- * do with less (pt_forget_choose()).
+ * counts references to tables, are to be flushed by calls of their own.
+ *
+ * A processor that keeps translations under PCIDs forgets those of a space that
+ * it has not loaded by forgetting everything; who knows the PCID can do with
+ * less (pt_forget_choose()).
  */
 void pt_flush_here(struct pt_processor *processor, const struct pt_space *space,
 		   const struct pt_flush *flush);

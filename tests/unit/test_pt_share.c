@@ -365,7 +365,7 @@ static void a_clone_translates_as_its_source_and_takes_exactly_its_tables(void)
 		}
 		ground.limit = before + way_tables[i];
 		kernel.hot.entries = shared_table(&ground, kernel.root);
-		kernel.processors = 2;
+		kernel.processors = 0x80000002u;
 		uint64_t generation = kernel.generation;
 
 		CHECK_STATUS(pt_clone(&clone, &kernel, every_way[i]), PT_OK, space_text,
