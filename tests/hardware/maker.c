@@ -115,7 +115,7 @@ static struct pt_attr random_attr(struct maker *m)
 	if (random_once_in(&m->random, 3))
 		return m->attr;
 
-	uint32_t flags = (uint32_t)random_next(&m->random) & PT_FLAGS_ALL;
+	uint32_t flags = (uint32_t)random_next(&m->random) & (PT_SHARED - 1);
 
 	/* Mostly what the policy allows; the rest is refused. */
 	if (!m->space.allow_wx && !random_once_in(&m->random, 8) && (flags & PT_WRITE))
