@@ -70,7 +70,7 @@ CORE_CFLAGS = $(FREESTANDING) $(if $(filter paging/%,$<),-O2,-Os) -g
 GNU_EFI = -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 EFI_CFLAGS = $(FREESTANDING) -Os -g $(GNU_EFI)
 
-EFI_OBJECTS = $(patsubst %,$(B)/efi/%.o,$(EFI) $(CORE) loader/switch.S)
+EFI_OBJECTS = $(patsubst %,$(B)/efi/%.o,$(EFI) $(CORE) $(wildcard loader/*.S))
 
 $(B)/efi/efi/%.o: efi/% | packages
 	@mkdir -p $(@D)
@@ -204,7 +204,7 @@ SECONDS ?= 60
 FUZZ_PROGRAMS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 FUZZ_CFLAGS = -std=gnu11 -g -O1 -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 
-FUZZ_SOURCES = $(CORE) tests/fake/space.c tests/fake/sdm.c
+FUZZ_SOURCES = $(CORE) tests/fake/ports.c tests/fake/space.c tests/fake/sdm.c
 
 $(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES) $(wildcard */*.h tests/fake/*.h) | packages
 	@mkdir -p $(@D)

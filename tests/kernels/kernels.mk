@@ -19,7 +19,8 @@ KERNEL_EXEC_LDFLAGS := -static -z norelro -T tests/kernels/kernel.ld
 KERNEL_PIE_LDFLAGS := -static -pie --no-dynamic-linker -z text -z relro -z pack-relative-relocs \
 	-T tests/kernels/kernel-pie.ld
 
-KERNEL_LIB := $(patsubst tests/kernels/%,%,$(wildcard tests/kernels/lib/*.c tests/kernels/lib/*.S))
+KERNEL_LIB := $(patsubst tests/kernels/%,%,$(wildcard tests/kernels/lib/*.c tests/kernels/lib/*.S)) \
+	loader/font.c
 KERNEL_VARIANTS := judge_plain.c judge_pie.c judge_noid.c
 KERNEL_JUDGE := $(KERNEL_LIB) $(filter-out $(KERNEL_VARIANTS), \
 	$(patsubst tests/kernels/%,%,$(wildcard tests/kernels/judge*.c tests/kernels/judge*.S)))
@@ -27,7 +28,8 @@ KERNEL_JUDGE := $(KERNEL_LIB) $(filter-out $(KERNEL_VARIANTS), \
 # Objects of the sources $(2), compiled for $(1), exec or pie.
 kernel_objects = $(patsubst %,build/kernels/obj/$(1)/%.o,$(2))
 
-KERNEL_ELF := $(addprefix build/kernels/,demo.elf judge.elf judge-pie.elf judge-noid.elf)
+KERNEL_ELF := $(addprefix build/kernels/,demo.elf judge.elf judge-pie.elf judge-noid.elf \
+	fault.elf)
 KERNEL_BAD := $(addprefix build/kernels/bad/,truncated.elf machine.elf overlap.elf \
 	sharedpage.elf wx.elf lowerhalf.elf option.elf)
 
@@ -38,18 +40,28 @@ build/kernels/obj/exec/%.o: tests/kernels/%
 	@mkdir -p $(@D)
 	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_EXEC_CFLAGS) -MMD -MP -c $< -o $@
 
+build/kernels/obj/exec/loader/%.o: loader/%
+	@mkdir -p $(@D)
+	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_EXEC_CFLAGS) -MMD -MP -c $< -o $@
+
+build/kernels/obj/pie/loader/%.o: loader/%
+	@mkdir -p $(@D)
+	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_PIE_CFLAGS) -MMD -MP -c $< -o $@
+
 build/kernels/obj/pie/%.o: tests/kernels/%
 	@mkdir -p $(@D)
 	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_PIE_CFLAGS) -MMD -MP -c $< -o $@
 
 build/kernels/demo.elf: $(call kernel_objects,exec,demo.c demo_lists.c $(KERNEL_LIB))
+build/kernels/fault.elf: $(call kernel_objects,exec,fault.c lib/words.c lib/mem.c)
 build/kernels/judge.elf: $(call kernel_objects,exec,judge_plain.c $(KERNEL_JUDGE))
 build/kernels/judge-noid.elf: $(call kernel_objects,exec,judge_noid.c $(KERNEL_JUDGE))
 build/kernels/judge-pie.elf: $(call kernel_objects,pie,judge_pie.c $(KERNEL_JUDGE))
 
 build/kernels/judge%: KERNEL_ENTRY := -e judge_start
 
-build/kernels/demo.elf build/kernels/judge.elf build/kernels/judge-noid.elf: \
+build/kernels/demo.elf build/kernels/fault.elf build/kernels/judge.elf \
+		build/kernels/judge-noid.elf: \
 		tests/kernels/kernel.ld
 	@$(LD) $(KERNEL_LDFLAGS) $(KERNEL_EXEC_LDFLAGS) $(KERNEL_ENTRY) $(filter %.o,$^) -o $@
 
