@@ -92,6 +92,22 @@ $(B)/hoist.efi: $(B)/hoist.so efi/nxcompat.py
 	@$(PYTHON) efi/nxcompat.py $@
 	@echo "$@: $$(stat -c %s $@) bytes"
 
+# Applications that the boot tests start hoist from.
+TEST_EFI = $(patsubst tests/efi/%.c,$(B)/test-efi/%.efi,$(wildcard tests/efi/*.c))
+
+$(B)/test-efi/%.o: tests/efi/%.c | packages
+	@mkdir -p $(@D)
+	@$(CC) $(EFI_CFLAGS) $(WARNINGS) $(DEPS) -c $< -o $@
+
+$(B)/test-efi/%.so: $(B)/test-efi/%.o
+	@$(LD) -nostdlib -shared -Bsymbolic --no-undefined -z noexecstack \
+		-T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o $^ \
+		-L/usr/lib -lefi -lgnuefi -o $@
+
+$(B)/test-efi/%.efi: $(B)/test-efi/%.so
+	@objcopy -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j .rel -j .rela -j .reloc \
+		--strip-all --target efi-app-x86_64 --subsystem=10 $< $@
+
 include tests/kernels/kernels.mk
 $(KERNEL_ELF): | packages
 
@@ -182,7 +198,7 @@ $(B)/fake/%: $(B)/fake/tests/%.o $(FAKE_LIB)
 
 .SECONDARY:
 
-BOOT_FILES = $(B)/hoist.efi $(KERNEL_ELF) $(KERNEL_BAD) $(B)/kernels/readme.elf
+BOOT_FILES = $(B)/hoist.efi $(TEST_EFI) $(KERNEL_ELF) $(KERNEL_BAD) $(B)/kernels/readme.elf
 
 $(B)/kernels/readme.elf: README.md loader/hoist.h tests/boot/readme.py | packages
 	@$(PYTHON) tests/boot/readme.py $(B)/readme

@@ -13,7 +13,7 @@
  *	double         breaks hoist's gate of page faults, then reads address 0
  *	tables         breaks a link to a table, then reads through it
  *	own-tables     loads a CR3 under which last words find nothing
- *	wait           halts: an NMI may come
+ *	wait           says "ready" on port 0xE9 and halts: an NMI may come
  */
 #include "loader/hoist.h"
 #include "tests/kernels/lib/cpu.h"
@@ -25,6 +25,9 @@ _Noreturn void kernel_main(const struct hoist_info *info);
 
 /* At an address that tests know: 0x10 into a terabyte that nothing maps. */
 #define NOWHERE UINT64_C(0x10000000010)
+
+/* The debug console of QEMU. */
+#define CONSOLE 0xe9
 
 #define PRESENT UINT64_C(1)
 
@@ -116,7 +119,11 @@ static void own_tables(const struct hoist_info *info)
 
 static void wait(const struct hoist_info *info)
 {
+	static const char ready[] = "ready\n";
+
 	(void)info;
+	for (size_t i = 0; i + 1 < sizeof(ready); i++)
+		cpu_out8(CONSOLE, (uint8_t)ready[i]);
 	__asm__ volatile("1: hlt; jmp 1b");
 }
 
