@@ -293,6 +293,8 @@ def _words(build: Build) -> Iterator[Case]:
         yield Case(f"fault: first after CR3 is loaded, identity map {identity}", fault,
                    build.volume("fault", f"identity = {identity}")
                    | {IMAGE: words.faulting_after_cr3(build.hoist)}, pc)
+    yield Case("interrupt controllers are quiet", verdict.quiet,
+               build.volume("judge", cmdline("wait")))
     yield Case("the order in which the switch writes control registers", words.traced,
                build.volume("fault", "cmdline = null", r"module = \boot\large.bin")
                | {"boot/large.bin": bytes(40 * MIB)}, pc)
