@@ -446,6 +446,43 @@ static void test_each_end_of_a_walk_has_its_words(void)
 	}
 }
 
+/* Each is a reserved bit on one processor, and none on another. */
+static const struct {
+	const char *name;
+	uint64_t entry;
+	uint8_t max_leaf, phys_bits;
+	bool nx, reserved;
+} processors[] = {
+	{ "XD with NX", XD | 0x2003, 3, 40, true, false },
+	{ "XD without NX", XD | 0x2003, 3, 40, false, true },
+	{ "bit 36 of 40", 0x1000002003, 3, 40, true, false },
+	{ "bit 36 of 36", 0x1000002003, 3, 36, true, true },
+	{ "1 GiB", PS | 3, 3, 40, true, false },
+	{ "1 GiB on a processor without", PS | 3, 2, 40, true, true },
+};
+
+static void test_the_walk_is_that_of_this_processor(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(processors); i++) {
+		struct lastwords_frame frame = page_fault;
+		struct lastwords_setup s = setup();
+
+		s.max_leaf = processors[i].max_leaf;
+		s.phys_bits = processors[i].phys_bits;
+		s.nx = processors[i].nx;
+		prepare(&s);
+		/* Entry 100, of three digits that say how a number is written. */
+		frame.cr2 = UINT64_C(100) << 39 | UINT64_C(100) << 30;
+		memory.tables[0][100] = 0x1003;
+		memory.tables[1][100] = processors[i].entry;
+		fault(&frame);
+		CHECK(strstr(ports.console_text, "level 3: entry 100 at 0x1320 is 0x"),
+		      processors[i].name);
+		CHECK_EQ(strstr(ports.console_text, "reserved bits are set") != NULL,
+			 processors[i].reserved, processors[i].name);
+	}
+}
+
 static void test_a_fault_in_the_report_is_told_once(void)
 {
 	struct lastwords_frame frame = page_fault;
@@ -457,7 +494,10 @@ static void test_a_fault_in_the_report_is_told_once(void)
 	length = ports.console_length;
 	frame.vector = 8;
 	frame.error = 0;
+	memset(memory.screen, 0x5a, sizeof(memory.screen));
 	fault(&frame);
+	for (size_t i = 0; i < sizeof(memory.screen); i++)
+		CHECK_EQ(memory.screen[i], 0x5a, "the screen may have been the reason");
 	expect_text(ports.console_text + length,
 		    "\nhoist: while this was said: hoist: fault 8 (double fault) error 0x0 at rip "
 		    "0xffffffff80001234 cr2 0xffff8000deadb123\n",
@@ -573,6 +613,11 @@ static void test_the_uart_is_set_as_configured(void)
 	lastwords_say("x");
 	CHECK_EQ(ports.write_count, ARRAY_LEN(want), "writes");
 	CHECK(memcmp(ports.writes, want, sizeof(want)) == 0, "writes");
+	s.serial_speed = 2;
+	prepare(&s);
+	lastwords_say("x");
+	CHECK_EQ(ports.writes[2].value, 0, "57600, low");
+	CHECK_EQ(ports.writes[3].value, 0xe1, "57600, high");
 	s.serial_port = 0;
 	prepare(&s);
 	lastwords_say("x");
@@ -754,6 +799,12 @@ static void test_a_screen_that_is_not_mapped_is_left_out(void)
 	expect_row(&s, 0, "first");
 	CHECK_EQ(pixel(&s, 0, FONT_HEIGHT), 0x5a5a5a5a, "one row mapped");
 	expect_text(ports.console_text, "first\nsecond\n", "one row mapped");
+
+	/* All but the last 8 bytes of the row; all of it. */
+	prepare(&s);
+	ports.memory_size = PHYSICAL(screen) + (size_t)FONT_HEIGHT * PITCH - 1;
+	lastwords_say("text");
+	CHECK(screen_is_untouched(), "part of a row mapped");
 }
 
 int main(void)
@@ -766,6 +817,7 @@ int main(void)
 	RUN(test_a_fault_is_reported_on_both_ports_and_halts);
 	RUN(test_every_vector_has_its_name);
 	RUN(test_each_end_of_a_walk_has_its_words);
+	RUN(test_the_walk_is_that_of_this_processor);
 	RUN(test_a_fault_in_the_report_is_told_once);
 	RUN(test_a_fault_of_the_probe_goes_on_and_is_not_told);
 	RUN(test_a_reset_tries_one_way_after_the_other);
