@@ -76,7 +76,7 @@ CORE_CFLAGS = $(FREESTANDING) $(if $(filter paging/%,$<),-O2,-Os) -g
 GNU_EFI = -DGNU_EFI_USE_MS_ABI -isystem /usr/include/efi -isystem /usr/include/efi/x86_64
 EFI_CFLAGS = $(FREESTANDING) -Os -g $(GNU_EFI)
 
-EFI_OBJECTS = $(patsubst %,$(B)/efi/%.o,$(EFI) $(CORE) loader/switch.S)
+EFI_OBJECTS = $(patsubst %,$(B)/efi/%.o,$(EFI) $(CORE) $(wildcard loader/*.S))
 
 $(B)/efi/efi/%.o: efi/% | packages
 	@mkdir -p $(@D)
@@ -97,6 +97,22 @@ $(B)/hoist.efi: $(B)/hoist.so efi/nxcompat.py
 		--section-alignment=4096 $< $@
 	@$(PYTHON) efi/nxcompat.py $@
 	@echo "$@: $$(stat -c %s $@) bytes"
+
+# Applications that the boot tests start hoist from.
+TEST_EFI = $(patsubst tests/efi/%.c,$(B)/test-efi/%.efi,$(wildcard tests/efi/*.c))
+
+$(B)/test-efi/%.o: tests/efi/%.c | packages
+	@mkdir -p $(@D)
+	@$(CC) $(EFI_CFLAGS) $(WARNINGS) $(DEPS) -c $< -o $@
+
+$(B)/test-efi/%.so: $(B)/test-efi/%.o
+	@$(LD) -nostdlib -shared -Bsymbolic --no-undefined -z noexecstack \
+		-T /usr/lib/elf_x86_64_efi.lds /usr/lib/crt0-efi-x86_64.o $^ \
+		-L/usr/lib -lefi -lgnuefi -o $@
+
+$(B)/test-efi/%.efi: $(B)/test-efi/%.so
+	@objcopy -j .text -j .sdata -j .data -j .dynamic -j .dynsym -j .rel -j .rela -j .reloc \
+		--strip-all --target efi-app-x86_64 --subsystem=10 $< $@
 
 include tests/kernels/kernels.mk
 include tests/hardware/hardware.mk
@@ -271,7 +287,7 @@ $(B)/vtd/%: $(B)/vtd/tests/%.o $(VTD_LIB)
 
 .SECONDARY:
 
-BOOT_FILES = $(B)/hoist.efi $(KERNEL_ELF) $(KERNEL_BAD) $(B)/kernels/readme.elf
+BOOT_FILES = $(B)/hoist.efi $(TEST_EFI) $(KERNEL_ELF) $(KERNEL_BAD) $(B)/kernels/readme.elf
 
 $(B)/kernels/readme.elf: README.md loader/hoist.h tests/boot/readme.py | packages
 	@$(PYTHON) tests/boot/readme.py $(B)/readme
@@ -303,7 +319,7 @@ SECONDS ?= 60
 FUZZ_PROGRAMS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 FUZZ_CFLAGS = -std=gnu11 -g -O1 -I. -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 
-FUZZ_SOURCES = $(CORE) tests/fake/space.c tests/fake/sdm.c
+FUZZ_SOURCES = $(CORE) tests/fake/ports.c tests/fake/space.c tests/fake/sdm.c
 
 $(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES) $(wildcard */*.h tests/fake/*.h) | packages
 	@mkdir -p $(@D)

@@ -1,61 +1,13 @@
 #include "efi/console.h"
 
-#include "efi/cpu.h"
 #include "efi/devpath.h"
+#include "loader/uart.h"
 
 #include <efilib.h>
 
 #define LINE 512
 
-/* ---- 8250 UART (PC16550D data sheet, section 8) ---------------------------- */
-
-#define UART_DATA         0
-#define UART_DIVISOR_LOW  0
-#define UART_INTERRUPTS   1
-#define UART_DIVISOR_HIGH 1
-#define UART_FIFO         2
-#define UART_LINE         3
-#define UART_MODEM        4
-#define UART_STATUS       5
-
-#define LINE_8N1     0x03
-#define LINE_DIVISOR 0x80
-#define STATUS_EMPTY 0x20
-
-/* A character takes 100 us at 115200; a port access about 1 us. */
-#define UART_PATIENCE 100000
-
-static uint16_t uart; /* 0: none */
-
-/* Gives up for good on a UART that is absent (it reads 0xff) or never ready. */
-static void uart_put(uint8_t byte)
-{
-	for (unsigned i = 0; i < UART_PATIENCE; i++) {
-		uint8_t status = cpu_in8(uart + UART_STATUS);
-
-		if (status == 0xff)
-			break;
-		if (status & STATUS_EMPTY) {
-			cpu_out8(uart + UART_DATA, byte);
-			return;
-		}
-	}
-	uart = 0;
-}
-
-static void uart_start(uint16_t port, uint32_t speed)
-{
-	uint32_t divisor = 115200 / speed;
-
-	cpu_out8(port + UART_INTERRUPTS, 0);
-	cpu_out8(port + UART_LINE, LINE_DIVISOR);
-	cpu_out8(port + UART_DIVISOR_LOW, (uint8_t)divisor);
-	cpu_out8(port + UART_DIVISOR_HIGH, (uint8_t)(divisor >> 8));
-	cpu_out8(port + UART_LINE, LINE_8N1);
-	cpu_out8(port + UART_FIFO, 0x07);
-	cpu_out8(port + UART_MODEM, 0x03);
-	uart = port;
-}
+static struct uart uart;
 
 /*
  * True if one of the device paths in these bytes, end nodes between them, goes
@@ -94,7 +46,7 @@ static bool console_has_uart(void)
 void console_serial(const struct config *config)
 {
 	if (config->serial_port != 0 && !console_has_uart())
-		uart_start(config->serial_port, config->serial_speed);
+		uart_start(&uart, config->serial_port, config->serial_speed);
 }
 
 /* ---- lines ------------------------------------------------------------------ */
@@ -103,8 +55,8 @@ static void put(CHAR16 *line)
 {
 	if (ST->ConOut)
 		ST->ConOut->OutputString(ST->ConOut, line);
-	for (; uart && *line; line++)
-		uart_put(*line < 0x80 ? (uint8_t)*line : '?');
+	for (; uart.port && *line; line++)
+		uart_put(&uart, *line < 0x80 ? (uint8_t)*line : '?');
 }
 
 /* UnicodeVSPrint() makes \r\n of \n. */
@@ -159,14 +111,6 @@ void console_error(const char *subject, const struct loader_error *error)
 		console_print(L": %a is 0x%lx", error->field, error->value);
 	}
 	console_print(L", expected %a: %a\n", error->expected, loader_strerror(error->status));
-}
-
-void console_last_words(const char *text)
-{
-	if (!uart)
-		uart_start(0x3f8, 115200);
-	for (; uart && *text; text++)
-		uart_put((uint8_t)*text);
 }
 
 /* ---- waiting ---------------------------------------------------------------- */

@@ -27,12 +27,6 @@ void console_error(const char *subject, const struct loader_error *error);
 /* What the input says, made fit for a terminal and cut to `room` bytes with a NUL. */
 void console_quote(char *ret_text, size_t room, const char *text, uint32_t length);
 
-/*
- * A line for when the firmware can no longer be asked to print: to the serial
- * port in use, else to COM1.
- */
-void console_last_words(const char *text);
-
 /* Waits for a key, `seconds` at most; returns at once where there is no input. */
 void console_wait(unsigned seconds);
 

@@ -15,13 +15,18 @@ static struct cpuid cpuid(uint32_t leaf)
 	return r;
 }
 
-/* CR4.LA57: five levels are in use (SDM 3A 2.5). */
-static bool has_5_levels(void)
+uint64_t cpu_cr4(void)
 {
 	uint64_t cr4;
 
 	__asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
-	return cr4 & (1u << 12);
+	return cr4;
+}
+
+/* CR4.LA57: five levels are in use (SDM 3A 2.5). */
+static bool has_5_levels(void)
+{
+	return cpu_cr4() & (1u << 12);
 }
 
 struct pt_cpu cpu_detect(void)
@@ -74,17 +79,4 @@ uint64_t cpu_tsc_hz(void)
 	if (EFI_ERROR(BS->Stall(microseconds)))
 		return 0;
 	return (cpu_tsc() - start) * (1000000 / microseconds);
-}
-
-uint8_t cpu_in8(uint16_t port)
-{
-	uint8_t value;
-
-	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-void cpu_out8(uint16_t port, uint8_t value)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }

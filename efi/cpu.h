@@ -16,7 +16,6 @@ uint64_t cpu_tsc(void);
  */
 uint64_t cpu_tsc_hz(void);
 
-uint8_t cpu_in8(uint16_t port);
-void cpu_out8(uint16_t port, uint8_t value);
+uint64_t cpu_cr4(void);
 
 #endif

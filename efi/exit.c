@@ -1,17 +1,17 @@
 #include "efi/exit.h"
 
-#include "efi/console.h"
 #include "efi/cpu.h"
 #include "efi/plan.h"
+#include "loader/guard.h"
+#include "loader/lastwords.h"
 
 #define TRIES 8
 
 /* Boot services are half gone: the runtime service is all that is left. */
 _Noreturn static void give_up(EFI_STATUS status)
 {
-	console_last_words(
-		"hoist: ExitBootServices: failed after a first try, or memory changed under "
-		"the plan: the machine is reset\r\n");
+	lastwords_say("hoist: ExitBootServices: failed after a first try, or memory changed under "
+		      "the plan: the machine is reset\n");
 	RT->ResetSystem(EfiResetCold, status, 0, NULL);
 	for (;;)
 		__asm__ volatile("cli; hlt");
@@ -54,6 +54,7 @@ enum exit_result exit_boot_services(struct boot *boot)
 			break;
 		status = BS->ExitBootServices(boot->image, boot->work.firmware.key);
 		if (!EFI_ERROR(status)) {
+			guard_arm();
 			finish(boot, block);
 			return EXIT_DONE;
 		}

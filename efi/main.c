@@ -13,6 +13,9 @@
 #include "efi/platform.h"
 #include "efi/report.h"
 #include "efi/settings.h"
+#include "loader/control.h"
+#include "loader/guard.h"
+#include "loader/lastwords.h"
 #include "loader/switch.h"
 
 #define TRIES 8
@@ -56,6 +59,23 @@ static bool prepare(struct boot *boot)
 	return good && plan_build_tables(boot);
 }
 
+/* From ExitBootServices on, a fault is told without the firmware. */
+static void prepare_guard(const struct boot *boot)
+{
+	struct lastwords_setup setup = {
+		.framebuffer = boot->source.info.framebuffer,
+		.serial_port = boot->config.serial_port,
+		.serial_speed = boot->config.serial_speed,
+		.max_leaf = boot->request.cpu.max_leaf,
+		.phys_bits = boot->request.cpu.phys_bits,
+		.nx = boot->request.cpu.nx,
+		.reset = boot->config.reset_on_fault,
+	};
+
+	lastwords_prepare(&setup);
+	guard_prepare();
+}
+
 _Noreturn static void enter(const struct boot *boot)
 {
 	const struct layout *layout = &boot->layout;
@@ -65,7 +85,9 @@ _Noreturn static void enter(const struct boot *boot)
 		.entry = boot->kernel.entry,
 		.argument = layout->direct_map + layout->info.base,
 		.pat = boot->request.cpu.pat,
-		.nx = boot->request.cpu.nx,
+		.efer = control_efer(boot->request.cpu.nx),
+		.cr4 = control_cr4(cpu_cr4()),
+		.base = layout->direct_map,
 	};
 
 	switch_enter(&target);
@@ -79,6 +101,7 @@ static bool hand_over(struct boot *boot)
 			return false;
 		if (i == 0)
 			report_plan(boot);
+		prepare_guard(boot);
 		if (exit_boot_services(boot) == EXIT_DONE)
 			enter(boot);
 		plan_undo(boot);

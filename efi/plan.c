@@ -6,6 +6,8 @@
 #include "loader/switch.h"
 
 #define TRIES 8
+/* What must be mapped: see collect_needs(). */
+#define NEEDS 7
 /* Descriptors that may come to the map while we work; each of ours can split one. */
 #define SLACK 64
 /* Regions beside the firmware's: page 0, a framebuffer, and what hoist placed. */
@@ -215,10 +217,39 @@ static bool fail_tables(struct boot *boot, enum pt_status status, uint64_t addre
 	return boot_fail(boot, EFI_ABORTED);
 }
 
+static struct audit_need need(const struct layout_extent *extent, uint64_t virt, uint32_t rights)
+{
+	return (struct audit_need){ virt, extent->base, extent->size, rights };
+}
+
+/* The switch, last words, and the first instruction with all that it is promised. */
+static size_t collect_needs(const struct boot *boot, struct audit_need ret_needs[NEEDS])
+{
+	const uint32_t write = HOIST_RIGHT_WRITE, execute = HOIST_RIGHT_EXECUTE;
+	const struct layout_extent *code = &boot->request.handoff_code;
+	const struct layout_extent *data = &boot->request.handoff_data;
+	const struct layout *l = &boot->layout;
+	struct layout_extent entry = { l->kernel.base + (boot->kernel.entry - boot->kernel.virt),
+				       1 };
+	size_t n = 0;
+
+	ret_needs[n++] = need(code, code->base, execute);
+	ret_needs[n++] = need(data, data->base, write);
+	ret_needs[n++] = need(&entry, boot->kernel.entry, execute);
+	ret_needs[n++] = need(&l->stack, l->stack_virt, write);
+	ret_needs[n++] = need(&l->info, l->direct_map + l->info.base, write);
+	ret_needs[n++] = need(&l->tables, l->direct_map + l->tables.base, write);
+	if (boot->request.device_count > 0)
+		ret_needs[n++] = need(&boot->devices[0].extent,
+				      l->direct_map + boot->devices[0].extent.base, write);
+	return n;
+}
+
 static bool audit(struct boot *boot)
 {
 	const struct layout *layout = &boot->layout;
 	const struct pt_cpu *cpu = &boot->request.cpu;
+	struct audit_need needs[NEEDS];
 	struct audit_request request = {
 		.tables = boot_pointer(layout->tables.base),
 		.tables_base = layout->tables.base,
@@ -231,6 +262,8 @@ static bool audit(struct boot *boot)
 		.pat = cpu->pat,
 		.mappings = layout->mappings,
 		.mapping_count = layout->mapping_count,
+		.needs = needs,
+		.need_count = collect_needs(boot, needs),
 	};
 	struct loader_error error;
 

@@ -198,6 +198,41 @@ static bool walk(const struct audit_request *request, uint64_t first_noted,
 	return true;
 }
 
+/* The list is what the tables hold, so it can be asked for them. */
+static bool check_need(const struct audit_request *r, const struct audit_need *need,
+		       uint64_t *ret_missing)
+{
+	uint64_t at = 0;
+
+	for (size_t i = 0; i < r->mapping_count && at < need->size; i++) {
+		const struct hoist_mapping *m = &r->mappings[i];
+		uint64_t offset = need->virt + at - m->address_virt; /* wraps below it */
+
+		if (offset >= m->size)
+			continue;
+		if (m->address + offset != need->address + at || (need->rights & ~m->effective))
+			break;
+		at += m->size - offset;
+	}
+	*ret_missing = need->virt + at;
+	return at >= need->size;
+}
+
+enum loader_status audit_needs(const struct audit_request *request, struct loader_error *ret_error)
+{
+	struct audit audit = { .request = request, .error = ret_error };
+	uint64_t missing;
+
+	for (size_t i = 0; i < request->need_count; i++) {
+		if (check_need(request, &request->needs[i], &missing))
+			continue;
+		differ(&audit, "need", missing,
+		       "mapped as the switch and the kernel's entry need it");
+		return LOADER_ERR_AUDIT;
+	}
+	return LOADER_OK;
+}
+
 enum loader_status audit_tables(const struct audit_request *request, struct loader_error *ret_error)
 {
 	uint64_t first = 0;
@@ -207,5 +242,5 @@ enum loader_status audit_tables(const struct audit_request *request, struct load
 			return LOADER_ERR_AUDIT;
 		first += NOTED;
 	} while (first < request->table_count);
-	return LOADER_OK;
+	return audit_needs(request, ret_error);
 }

@@ -13,6 +13,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What must be mapped for the switch and the kernel's first instruction, whatever the list says. */
+struct audit_need {
+	uint64_t virt;
+	uint64_t address; /* physical */
+	uint64_t size;
+	uint32_t rights; /* of enum hoist_right: at least these */
+};
+
 struct audit_request {
 	const void *tables;   /* the memory in which all tables lie */
 	uint64_t tables_base; /* its physical address */
@@ -25,6 +33,8 @@ struct audit_request {
 	uint64_t pat;         /* IA32_PAT as it will be */
 	const struct hoist_mapping *mappings; /* ascending, disjoint */
 	size_t mapping_count;
+	const struct audit_need *needs;
+	size_t need_count;
 };
 
 /*
@@ -32,11 +42,14 @@ struct audit_request {
  * place with its rights and cache type, none missing, none besides, none
  * effectively writable and executable (where there is NX), none global, no bit
  * of software's and none that the processor sets, every table in the block,
- * linked once, and as many as announced. Else LOADER_ERR_AUDIT, with the first
- * difference in *ret_error: `value` is its virtual address (or, of "levels" and
- * "tables", their number).
+ * linked once, and as many as announced; and every need is met. Else
+ * LOADER_ERR_AUDIT, with the first difference in *ret_error: `value` is its
+ * virtual address (or, of "levels" and "tables", their number).
  */
 enum loader_status audit_tables(const struct audit_request *request,
 				struct loader_error *ret_error);
+
+/* The last part of it, which looks at the list alone: the needs. */
+enum loader_status audit_needs(const struct audit_request *request, struct loader_error *ret_error);
 
 #endif

@@ -206,6 +206,16 @@ static const char *set_switch(bool *state, struct config_text value)
 	return NULL;
 }
 
+static const char *set_on_fault(struct config *config, struct config_text value)
+{
+	bool reset = text_is(value, "reset");
+
+	if (!reset && !text_is(value, "halt"))
+		return "halt or reset";
+	config->reset_on_fault = reset;
+	return NULL;
+}
+
 static const char *set_stack(struct config *config, struct config_text value)
 {
 	static const char expected[] = "16K to 1G in steps of 4K: bytes, or with K, M, G";
@@ -298,6 +308,8 @@ static const char *set_value(struct config *config, enum config_key key, struct 
 		return set_serial(config, value);
 	case CONFIG_VERBOSE:
 		return set_switch(&config->verbose, value);
+	case CONFIG_ON_FAULT:
+		return set_on_fault(config, value);
 	}
 	__builtin_unreachable();
 }
@@ -311,10 +323,11 @@ struct key {
 };
 
 static const struct key keys[] = {
-	{ "kernel", CONFIG_KERNEL }, { "cmdline", CONFIG_CMDLINE },
-	{ "module", CONFIG_MODULE }, { "identity", CONFIG_IDENTITY },
-	{ "stack", CONFIG_STACK },   { "resolution", CONFIG_RESOLUTION },
-	{ "serial", CONFIG_SERIAL }, { "verbose", CONFIG_VERBOSE },
+	{ "kernel", CONFIG_KERNEL },     { "cmdline", CONFIG_CMDLINE },
+	{ "module", CONFIG_MODULE },     { "identity", CONFIG_IDENTITY },
+	{ "stack", CONFIG_STACK },       { "resolution", CONFIG_RESOLUTION },
+	{ "serial", CONFIG_SERIAL },     { "verbose", CONFIG_VERBOSE },
+	{ "on-fault", CONFIG_ON_FAULT },
 };
 
 static const struct key *find_key(struct config_text name)
@@ -381,9 +394,10 @@ static enum loader_status read_setting(struct reader *reader, struct config_text
 	const char *expected;
 
 	if (!key)
-		return refuse(reader, LOADER_ERR_CONFIG, "key", name,
-			      "kernel, cmdline, module, identity, stack, resolution, serial or "
-			      "verbose");
+		return refuse(
+			reader, LOADER_ERR_CONFIG, "key", name,
+			"kernel, cmdline, module, identity, stack, resolution, serial, verbose "
+			"or on-fault");
 	if (key->key == CONFIG_MODULE) {
 		if (reader->overrides && !(reader->given & CONFIG_MODULE))
 			config->module_count = 0;

@@ -12,6 +12,7 @@
  *	resolution = 1280x800
  *	serial     = com1,115200 | com2 | 0x3f8,9600 | off
  *	verbose    = on | off
+ *	on-fault   = halt | reset       (a fault before the kernel has an IDT)
  *
  * Blanks around key and value do not count; everything else in a value does,
  * quotes and '#' included. `module` may be repeated, every other key stands
@@ -49,6 +50,7 @@ enum config_key {
 	CONFIG_RESOLUTION = 1 << 5,
 	CONFIG_SERIAL = 1 << 6,
 	CONFIG_VERBOSE = 1 << 7,
+	CONFIG_ON_FAULT = 1 << 8,
 };
 
 /* Modules at most. */
@@ -71,6 +73,7 @@ struct config {
 	uint16_t serial_port; /* 0: off */
 	bool identity;
 	bool verbose;
+	bool reset_on_fault;
 };
 
 /* Sets what holds when nothing is configured: see the definition. */

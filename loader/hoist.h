@@ -110,8 +110,9 @@ enum hoist_purpose {
 	HOIST_PURPOSE_DIRECT_MAP = 1, /* virtual == physical + direct_map_virt */
 	HOIST_PURPOSE_KERNEL = 2,     /* a segment of the image, where it is linked */
 	HOIST_PURPOSE_STACK = 3,      /* unmapped pages on both sides */
-	HOIST_PURPOSE_HANDOFF = 4,    /* code and GDT of the last step; identity, drop it
-					 together with HOIST_MEMORY_RECLAIMABLE */
+	HOIST_PURPOSE_HANDOFF = 4,    /* code, GDT, TSS, IDT and stacks of the last step;
+					 identity, drop it together with
+					 HOIST_MEMORY_RECLAIMABLE */
 };
 
 /*

@@ -64,7 +64,7 @@ struct layout_request {
 	const struct layout_device *devices; /* ascending, disjoint */
 	uint32_t device_count;
 	struct layout_extent handoff_code; /* of the switch: whole pages, R-X */
-	struct layout_extent handoff_data; /* its GDT: whole pages, RW- */
+	struct layout_extent handoff_data; /* its GDT, TSS, IDT, stacks: whole pages, RW- */
 	bool identity;
 };
 

@@ -5,35 +5,35 @@
  * changed, neither the caller's stack nor *target need to be mapped.
  *
  *	r12 root   r13 stack top   r14 entry   r15 argument
+ *	r8 PAT     r9 EFER         r10 CR4     r11 base of physical memory
  */
 
+#define MSR_APIC_BASE      0x1b
 #define MSR_PAT            0x277
+#define MSR_X2APIC         0x800
 #define MSR_EFER           0xc0000080
 #define MSR_FS_BASE        0xc0000100
 #define MSR_GS_BASE        0xc0000101
 #define MSR_KERNEL_GS_BASE 0xc0000102
 
-#define EFER_LME (1 << 8)
-#define EFER_LMA (1 << 10)
-#define EFER_NXE (1 << 11)
-
-#define CR4_PAE        (1 << 5)
-#define CR4_MCE        (1 << 6)
-#define CR4_OSFXSR     (1 << 9)
-#define CR4_OSXMMEXCPT (1 << 10)
-#define CR4_LA57       (1 << 12)
-
 /* PG, WP, NE, ET, MP, PE: caches on, no AM, no EM, no TS (SDM 3A 2.5) */
 #define CR0_KERNEL 0x80010033
 
-#define SELECTOR_CODE 0x10
-#define SELECTOR_DATA 0x18
+/* No breakpoints, none met (SDM 3B 17.2, table 9-1). */
+#define DR6_RESET 0xffff0ff0
+#define DR7_RESET 0x400
+
+#define PIC_MASTER_MASK 0x21
+#define PIC_SLAVE_MASK  0xa1
+
+/* SDM 3A 10.4.4, 10.5.1, 10.12.1.2 */
+#define APIC_ENABLED 11
+#define APIC_X2      10
+#define APIC_VERSION 0x03
+#define LVT_MASKED   0x10000
+#define LVT_MOST     6
 
 	.section .switch.text, "ax", @progbits
-	.balign 4096
-	.globl switch_code
-	.hidden switch_code
-switch_code:
 
 	.globl switch_enter
 	.hidden switch_enter
@@ -47,30 +47,13 @@ switch_enter:
 	mov	24(%rdi), %r15
 	mov	32(%rdi), %r8
 	mov	40(%rdi), %r9
+	mov	48(%rdi), %r10
+	mov	56(%rdi), %r11
 
-	/* Own GDT; CS by a far return, then the rest. */
-	lea	switch_gdt(%rip), %rax
-	sub	$16, %rsp
-	movw	$(switch_gdt_end - switch_gdt - 1), (%rsp)
-	mov	%rax, 2(%rsp)
-	lgdt	(%rsp)
-	/* No IDT yet: a limit of 0. */
-	movw	$0, (%rsp)
-	lidt	(%rsp)
-	lea	1f(%rip), %rax
-	push	$SELECTOR_CODE
-	push	%rax
-	lretq
-1:	mov	$SELECTOR_DATA, %eax
-	mov	%eax, %ds
-	mov	%eax, %es
-	mov	%eax, %ss
-	xor	%eax, %eax
-	mov	%eax, %fs
-	mov	%eax, %gs
-	lldt	%ax
+	call	quiet_controllers
 
 	/* Some processors keep the base when a null selector is loaded. */
+	xor	%eax, %eax
 	xor	%edx, %edx
 	mov	$MSR_FS_BASE, %ecx
 	wrmsr
@@ -78,32 +61,34 @@ switch_enter:
 	wrmsr
 	mov	$MSR_KERNEL_GS_BASE, %ecx
 	wrmsr
+	mov	$DR7_RESET, %ecx
+	mov	%rcx, %dr7
+	mov	%rax, %dr0
+	mov	%rax, %dr1
+	mov	%rax, %dr2
+	mov	%rax, %dr3
+	mov	$DR6_RESET, %ecx
+	mov	%rcx, %dr6
+	mov	%rax, %cr2
+	mov	%rax, %cr8
 
 	/* NX before tables that use it; no system calls, no virtualisation. */
 	mov	$MSR_EFER, %ecx
-	rdmsr
-	and	$(EFER_LME | EFER_LMA), %eax
-	xor	%edx, %edx
-	test	%r9, %r9
-	jz	2f
-	or	$EFER_NXE, %eax
-2:	wrmsr
+	mov	%r9d, %eax
+	wrmsr
 
-	/*
-	 * CR4 without PGE, before CR3: clearing it drops global translations of
-	 * the firmware's, which loading CR3 would keep (SDM 3A 4.10.4.1).
-	 */
+	/* CR4 without PGE, before CR3: control.h says why. */
 	mov	$CR0_KERNEL, %eax
 	mov	%rax, %cr0
-	mov	%cr4, %rax
-	and	$(CR4_MCE | CR4_LA57), %eax
-	or	$(CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT), %eax
-	mov	%rax, %cr4
+	mov	%r10, %cr4
 
 	/* x87 and SSE as after reset, exceptions masked. */
 	fninit
-	movl	$0x1f80, (%rsp)
+	push	$0x1f80
 	ldmxcsr	(%rsp)
+	.irp	n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+	xorps	%xmm\n, %xmm\n
+	.endr
 
 	/*
 	 * The first four entries of the PAT are what they are after reset, and
@@ -118,8 +103,10 @@ switch_enter:
 	wrmsr
 	mov	%r12, %cr3
 
-	/* The new space. A return address of 0 ends a kernel's stack trace. */
+	/* The new space: last words, if any, reach physical memory at another base. */
+	mov	%r11, lastwords(%rip)
 	mov	%r13, %rsp
+	/* A return address of 0 ends a kernel's stack trace. */
 	push	$0
 	mov	%r15, %rdi
 	mov	%r14, %rax
@@ -141,26 +128,67 @@ switch_enter:
 	jmp	*%rax
 	.size switch_enter, . - switch_enter
 
-	.balign 4096
-	.globl switch_code_end
-	.hidden switch_code_end
-switch_code_end:
+/*
+ * Masks the 8259 controllers and the local APIC's own sources but LINT1, the
+ * NMI: nothing the firmware has started, a timer for one, reaches a kernel that
+ * lets interrupts in. Changes rax, rcx, rdx, rbx, rsi, rdi, rbp.
+ */
+	.type quiet_controllers, @function
+quiet_controllers:
+	mov	$0xff, %al
+	out	%al, $PIC_MASTER_MASK
+	out	%al, $PIC_SLAVE_MASK
+	mov	$MSR_APIC_BASE, %ecx
+	rdmsr
+	bt	$APIC_ENABLED, %eax
+	jnc	4f
+	mov	%eax, %ebp
+	mov	%edx, %edi
+	shl	$32, %rdi
+	mov	%eax, %ebx
+	and	$0xfffff000, %ebx
+	or	%rbx, %rdi
 
-	.section .switch.data, "aw", @progbits
-	.balign 4096
-	.globl switch_data
-	.hidden switch_data
-switch_data:
-	/* Flat 64-bit code at 0x10, data at 0x18 (SDM 3A 3.4.5). */
-switch_gdt:
-	.quad	0
-	.quad	0
-	.quad	0x00af9b000000ffff
-	.quad	0x00cf93000000ffff
-switch_gdt_end:
-	.balign 4096
-	.globl switch_data_end
-	.hidden switch_data_end
-switch_data_end:
+	/* The version tells the number of the last LVT entry: 3, or up to 6. */
+	mov	$MSR_X2APIC + APIC_VERSION, %ecx
+	bt	$APIC_X2, %ebp
+	jnc	1f
+	rdmsr
+	jmp	2f
+1:	mov	(APIC_VERSION << 4)(%rdi), %eax
+2:	shr	$16, %eax
+	movzbl	%al, %ebx
+	cmp	$LVT_MOST, %ebx
+	jbe	3f
+	mov	$LVT_MOST, %ebx
+3:	lea	lvt_entries(%rip), %rsi
+	call	mask_entries
+4:	ret
+	.size quiet_controllers, . - quiet_controllers
+
+/* The first ebx entries of the list at rsi; rdi is the APIC, bit 10 of ebp its mode. */
+mask_entries:
+	test	%ebx, %ebx
+	jz	3f
+1:	movzbl	(%rsi), %ecx
+	inc	%rsi
+	bt	$APIC_X2, %ebp
+	jc	2f
+	shl	$4, %ecx
+	orl	$LVT_MASKED, (%rdi,%rcx)
+	dec	%ebx
+	jnz	1b
+	ret
+2:	add	$MSR_X2APIC, %ecx
+	rdmsr
+	or	$LVT_MASKED, %eax
+	wrmsr
+	dec	%ebx
+	jnz	1b
+3:	ret
+
+/* Timer, LINT0, errors, then as processors got them: performance, thermal, CMCI. */
+lvt_entries:
+	.byte	0x32, 0x35, 0x37, 0x34, 0x33, 0x2f
 
 	.section .note.GNU-stack, "", @progbits

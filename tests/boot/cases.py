@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Iterator
 
 import verdict
+import words
 from media import PARTUUID, ROOT, Files, attach, attach_empty, start_directly
 from oracle import GIB, KIB, MIB
 from qemu import SECONDS, Hardware, Machine
@@ -248,10 +249,96 @@ def _retries(build: Build) -> Iterator[Case]:
                seconds=2 * SECONDS)
 
 
+_KERNEL, _ABSENT = "0xffffffff80[0-9a-f]{6}", "0x0: not present"
+_NULL = words.Told("fault 14 .page fault. error 0x0 at rip " + _KERNEL + " cr2 0x0$",
+                   "level [12]: entry 0 .* is " + _ABSENT)
+
+# what the kernel does -> what hoist says, and how the walk of CR2 ends
+FAULTS = {
+    "invalid": words.Told(f"fault 6 .invalid opcode. error 0x0 at rip {_KERNEL} cr2 0x0", _ABSENT),
+    "null": _NULL,
+    "text": words.Told(f"fault 14 .* error 0x3 at rip {_KERNEL} cr2 {_KERNEL}",
+                       "level 1: .* page r-x"),
+    "data": words.Told(rf"fault 14 .* error 0x11 at rip ({_KERNEL}) cr2 \1",
+                       "level 1: .* page rw-"),
+    "divide": words.Told(f"fault 0 .divide error. error 0x0 at rip {_KERNEL} ", _ABSENT),
+    # Pages below and above the stack are not mapped; the stack of the report is another.
+    "stack": words.Told(f"fault 14 .* error 0x2 at rip {_KERNEL} cr2 0xffffffff00000ff8",
+                        "level 1: entry 0 .* is " + _ABSENT),
+    "noncanonical": words.Told("fault 13 .general protection. error 0x0 at rip 0x8000000000000000",
+                               _ABSENT),
+    # Vector 0x80 of an IDT that ends before it. The processor says the vector times 8, plus 2 (SDM
+    # 3A 6.13); QEMU's, times 16.
+    "software": words.Told(f"fault 13 .* error 0x[48]02 at rip {_KERNEL} ", _ABSENT),
+    "double": words.Told(f"fault 8 .double fault. error 0x0 at rip {_KERNEL} cr2 0x0$", _ABSENT),
+    "tables": words.Told(f"fault 14 .* at rip {_KERNEL} cr2 0x10000000010",
+                         "level 3: entry 0 at 0xfff0000000: cannot be read"),
+    "own-tables": words.Told(f"fault 14 .* error 0x0 at rip {_KERNEL} cr2 0x0",
+                             "level 4: entry 0 at 0x[0-9a-f]+: cannot be read", screen=False),
+}
+
+
+def _words(build: Build) -> Iterator[Case]:
+    """Faults before the kernel has an IDT, and what is said about them."""
+    pc = Hardware(display="VGA", console=True)
+    for word, told in FAULTS.items():
+        for identity in ("on", "off"):
+            yield Case(f"fault: {word}, identity map {identity}", told,
+                       build.volume("fault", f"cmdline = {word}", f"identity = {identity}"), pc)
+    null = build.volume("fault", "cmdline = null")
+    yield Case("fault: reset as configured", replace(_NULL, reset=True),
+               build.volume("fault", "cmdline = null", "on-fault = reset"), pc)
+    yield Case("fault: no UART", _NULL, null, replace(pc, serial=False))
+    yield Case("fault: no display", replace(_NULL, screen=False), null, replace(pc, display="none"))
+    yield Case("fault: the framebuffer lies in memory", _NULL, null, replace(pc, display="ramfb"))
+    yield Case("fault: an old processor", replace(_NULL, end="level 1"), null,
+               replace(pc, cpu="core2duo"))
+    yield Case("fault: an NMI", words.after_nmi(words.Told("fault 2 .NMI.", _ABSENT)),
+               build.volume("fault", "cmdline = wait"), pc)
+    fault = words.Told("fault 6 .invalid opcode. error 0x0 at rip 0x[0-9a-f]{1,9} ", "")
+    yield Case("fault: last instruction before CR3 is loaded", fault,
+               null | {IMAGE: words.faulting_before_cr3(build.hoist)}, pc)
+    for identity in ("on", "off"):
+        yield Case(f"fault: first after CR3 is loaded, identity map {identity}", fault,
+                   build.volume("fault", f"identity = {identity}")
+                   | {IMAGE: words.faulting_after_cr3(build.hoist)}, pc)
+    yield Case("interrupt controllers are quiet", verdict.quiet,
+               build.volume("judge", cmdline("wait")))
+    yield Case("the order in which the switch writes control registers", words.traced,
+               build.volume("fault", "cmdline = null", r"module = \boot\large.bin")
+               | {"boot/large.bin": bytes(40 * MIB)}, pc)
+
+
+def _high(build: Build) -> Iterator[Case]:
+    """A machine on which nothing is free below 4 GiB when hoist starts."""
+    module = {"boot/first.bin": module_bytes(0, 5000)}
+    high = {IMAGE: build.folder / "test-efi" / "high.efi", "hoist.efi": build.hoist}
+    pc = Hardware("8G", display="VGA", console=True)
+
+    def volume(kernel: str, *lines: str) -> Files:
+        return build.volume(kernel, *lines, config="hoist.conf") | high
+
+    for kernel in ("judge", "judge-noid"):
+        yield Case(f"above 4 GiB: {kernel}",
+                   verdict.judged_after("pages below 4 GiB are taken"),
+                   volume(kernel, cmdline("expect-high", "expect-module=1"),
+                          r"module = \boot\first.bin") | module, pc)
+    yield Case("above 4 GiB: oracle", verdict.examined(GIB),
+               volume("judge", cmdline("expect-high", "dump", "wait")),
+               Hardware("8G", display="VGA", shared=True))
+    for identity in ("on", "off"):
+        told = words.Told(_NULL.fault, "level [1-3]: entry 0 .* is " + _ABSENT)
+        yield Case(f"above 4 GiB: fault, identity map {identity}", told,
+                   volume("fault", "cmdline = null", f"identity = {identity}"), pc)
+    yield Case("above 4 GiB: fault before CR3 is loaded",
+               words.Told("fault 6 .* at rip 0x[0-9a-f]{9} ", ""),
+               volume("fault") | {"hoist.efi": words.faulting_before_cr3(build.hoist)}, pc)
+
+
 def all_cases(build: Build) -> list[Case]:
     """The whole matrix; names are unique."""
     groups = (_retries, _oracle, _processors, _media, _shell, _displays, _kernels, _adoption,
-              _refusals)
+              _refusals, _words, _high)
     return [case for group in groups for case in group(build)]
 
 

@@ -48,15 +48,19 @@ class Failure(Exception):
 
 @dataclass(frozen=True)
 class Hardware:
-    """What the guest is made of; with `shared` the host can read its memory.
+    """What the guest is made of.
 
-    Without OVMF it is QEMU itself that starts a kernel (-kernel).
+    With `shared` the host can read its memory; with `console` it has the debug console at port
+    0xE9, whose output is the file console.log. Without OVMF it is QEMU itself that starts a kernel
+    (-kernel).
     """
 
     memory: str = "256M"
     cpu: str = "max"
     display: str = "none"
     shared: bool = False
+    serial: bool = True
+    console: bool = False
     ovmf: bool = True
 
     def arguments(self, ram: int) -> list[str]:
@@ -70,7 +74,14 @@ class Hardware:
         else:
             backend = f"memory-backend-ram,{backend},reserve=off"
         return ["-machine", "q35,memory-backend=ram", "-object", backend, "-m", self.memory,
-                "-cpu", self.cpu, *DISPLAYS[self.display]]
+                "-cpu", self.cpu, *DISPLAYS[self.display], *self._ports()]
+
+    def _ports(self) -> list[str]:
+        arguments = ["-serial", "chardev:serial"] if self.serial else []
+        if self.console:
+            arguments += ["-chardev", "file,id=console,path=console.log",
+                          "-device", "isa-debugcon,iobase=0xe9,chardev=console"]
+        return arguments
 
 
 def plain(raw: bytes) -> str:
@@ -91,6 +102,7 @@ class Machine:
     def __init__(self, folder: Path, hardware: Hardware, media: list[str],
                  seconds: float = SECONDS) -> None:
         self.folder = folder
+        self.hardware = hardware
         self.text = ""  # the serial console's output so far
         self._seconds = seconds
         self._deadline = time.monotonic() + seconds
@@ -113,14 +125,14 @@ class Machine:
             "qemu-system-x86_64", "-nodefaults", "-accel", "tcg", "-smp", "1", "-display", "none",
             "-nic", "none", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
             *(self._flash() if hardware.ovmf else []),
-            "-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial",
+            "-chardev", "stdio,id=serial,signal=off",
             "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "chardev=qmp,mode=control",
             *hardware.arguments(self.ram), *media]
         (self.folder / "command").write_text("\n".join(command) + "\n", encoding="utf-8")
         with open(self.folder / "serial.log", "wb") as serial, \
                 open(self.folder / "qemu.log", "wb") as log:
-            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=serial, stderr=log,
-                                    pass_fds=(qmp.fileno(), self.ram))
+            return subprocess.Popen(command, cwd=self.folder, stdin=subprocess.PIPE, stdout=serial,
+                                    stderr=log, pass_fds=(qmp.fileno(), self.ram))
 
     def _flash(self) -> list[str]:
         """OVMF, and a copy of its variables for this machine alone."""
@@ -188,6 +200,27 @@ class Machine:
                 self._wait(doing)
             else:
                 raise Failure(f"QEMU ended with {self._process.returncode} {doing}")
+
+    def console(self) -> str:
+        """What has come to the debug console at port 0xE9."""
+        path = self.folder / "console.log"
+        return path.read_text(encoding="latin-1") if path.exists() else ""
+
+    def expect_console(self, text: str) -> str:
+        """Waits until the debug console has the text; returns all of its output.
+
+        A guest that resets may end QEMU at the same time.
+        """
+        while text not in (said := self.console()):
+            if self._process.poll() is not None and text not in self.console():
+                raise Failure(f"QEMU ended with {self._process.returncode} waiting for {text!r} "
+                              f"on port 0xE9, which has {self.console()!r}")
+            self._read()
+            if GAVE_UP in self.text:
+                raise Failure("hoist returned to the firmware, expected a boot")
+            if self._process.poll() is None:
+                self._wait(f"waiting for {text!r} on port 0xE9, which has {said!r}")
+        return said
 
     def type(self, text: str) -> None:
         """Types on the serial console."""

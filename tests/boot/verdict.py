@@ -76,6 +76,19 @@ def examined(largest: int) -> Verdict:
     return verdict
 
 
+def quiet(machine: Machine) -> None:
+    """All local sources of the APIC are masked but LINT1, and no interrupt is on its way."""
+    machine.expect("@waiting")
+    _check_judge(machine.text)
+    state = machine.monitor("info lapic")
+    entries = dict(re.findall(r"^(LVT\w+)\s+0x([0-9a-f]{8})", state, re.M))
+    if set(entries) != {"LVT0", "LVT1", "LVTPC", "LVTERR", "LVTTHMR", "LVTT"}:
+        raise Failure(f"'info lapic' shows {sorted(entries)}")
+    masked = {name for name, value in entries.items() if int(value, 16) & 0x10000}
+    if masked != set(entries) - {"LVT1"} or not re.search(r"^IRR\s+\(none\)", state, re.M):
+        raise Failure(f"masked are {sorted(masked)}: {state}")
+
+
 def shown(*words: str) -> Verdict:
     """The demo kernel prints all of the words and leaves QEMU with success."""
     def verdict(machine: Machine) -> None:

@@ -58,6 +58,7 @@ void kernel_main(const struct hoist_info *info)
 	judge_aliases();
 	judge_tables();
 	judge_firmware_map();
+	judge_high();
 	judge_things();
 	judge_modules();
 	judge_variant();

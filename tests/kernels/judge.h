@@ -11,6 +11,7 @@
  *	qemu-exit            leave QEMU with 33 (nothing failed) or 35
  *	expect-module=N      N modules are there
  *	expect-identity=N    1: there is an identity map, 0: there is none
+ *	expect-high          nothing was free below 4 GiB, so all lies above
  *	dump                 print what was handed over in '@' lines
  *	wait                 at the end print "@waiting" and halt
  */
@@ -114,6 +115,8 @@ void judge_aliases(void);
 void judge_tables(void);
 /* The memory map; false if it is not even sorted. */
 bool judge_memory_map(void);
+/* Addresses, if all of them have to be high. */
+void judge_high(void);
 /* The memory map against the firmware's. */
 void judge_firmware_map(void);
 /* Strings, modules, firmware's tables, time. */

@@ -40,6 +40,7 @@ judge_start:
 	mov	%gs, %eax
 	mov	%ax, judge_entry+170(%rip)
 	sldt	judge_entry+172(%rip)
+	str	judge_entry+208(%rip)
 	fnstcw	judge_entry+174(%rip)
 	stmxcsr	judge_entry+176(%rip)
 	/* Bases of FS and GS, and the one that SWAPGS brings. */
@@ -55,6 +56,23 @@ judge_start:
 	rdmsr
 	mov	%eax, judge_entry+200(%rip)
 	mov	%edx, judge_entry+204(%rip)
+	mov	%cr2, %rax
+	mov	%rax, judge_entry+216(%rip)
+	mov	%cr8, %rax
+	mov	%rax, judge_entry+224(%rip)
+	mov	%dr0, %rax
+	mov	%rax, judge_entry+232(%rip)
+	mov	%dr1, %rax
+	mov	%rax, judge_entry+240(%rip)
+	mov	%dr2, %rax
+	mov	%rax, judge_entry+248(%rip)
+	mov	%dr3, %rax
+	mov	%rax, judge_entry+256(%rip)
+	mov	%dr6, %rax
+	mov	%rax, judge_entry+264(%rip)
+	mov	%dr7, %rax
+	mov	%rax, judge_entry+272(%rip)
+	fxsave	judge_entry+288(%rip)
 	jmp	kernel_main
 	.size judge_start, . - judge_start
 

@@ -19,7 +19,8 @@ KERNEL_EXEC_LDFLAGS := -static -z norelro -T tests/kernels/kernel.ld
 KERNEL_PIE_LDFLAGS := -static -pie --no-dynamic-linker -z text -z relro -z pack-relative-relocs \
 	-T tests/kernels/kernel-pie.ld
 
-KERNEL_LIB := $(patsubst tests/kernels/%,%,$(wildcard tests/kernels/lib/*.c tests/kernels/lib/*.S))
+KERNEL_LIB := $(patsubst tests/kernels/%,%,$(wildcard tests/kernels/lib/*.c tests/kernels/lib/*.S)) \
+	loader/font.c
 KERNEL_VARIANTS := judge_plain.c judge_pie.c judge_noid.c
 KERNEL_JUDGE := $(KERNEL_LIB) $(filter-out $(KERNEL_VARIANTS), \
 	$(patsubst tests/kernels/%,%,$(wildcard tests/kernels/judge*.c tests/kernels/judge*.S)))
@@ -33,7 +34,7 @@ KERNEL_ADOPT := $(KERNEL_LIB) judge_take.c judge_verdict.c \
 kernel_objects = $(patsubst %,build/kernels/obj/$(1)/%.o,$(2))
 
 KERNEL_ELF := $(addprefix build/kernels/,demo.elf judge.elf judge-pie.elf judge-noid.elf \
-	adopt.elf)
+	adopt.elf fault.elf)
 KERNEL_BAD := $(addprefix build/kernels/bad/,truncated.elf machine.elf overlap.elf \
 	sharedpage.elf wx.elf lowerhalf.elf option.elf)
 
@@ -51,11 +52,20 @@ build/kernels/obj/pt.o: build/dist/pt.c build/dist/pt.h
 	@mkdir -p $(@D)
 	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_EXEC_CFLAGS) -MMD -MP -c $< -o $@
 
+build/kernels/obj/exec/loader/%.o: loader/%
+	@mkdir -p $(@D)
+	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_EXEC_CFLAGS) -MMD -MP -c $< -o $@
+
+build/kernels/obj/pie/loader/%.o: loader/%
+	@mkdir -p $(@D)
+	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_PIE_CFLAGS) -MMD -MP -c $< -o $@
+
 build/kernels/obj/pie/%.o: tests/kernels/%
 	@mkdir -p $(@D)
 	@$(KERNEL_CC) $(KERNEL_CFLAGS) $(KERNEL_PIE_CFLAGS) -MMD -MP -c $< -o $@
 
 build/kernels/demo.elf: $(call kernel_objects,exec,demo.c demo_lists.c $(KERNEL_LIB))
+build/kernels/fault.elf: $(call kernel_objects,exec,fault.c lib/words.c lib/mem.c)
 build/kernels/judge.elf: $(call kernel_objects,exec,judge_plain.c $(KERNEL_JUDGE))
 build/kernels/judge-noid.elf: $(call kernel_objects,exec,judge_noid.c $(KERNEL_JUDGE))
 build/kernels/judge-pie.elf: $(call kernel_objects,pie,judge_pie.c $(KERNEL_JUDGE))
@@ -64,8 +74,8 @@ build/kernels/adopt.elf: $(call kernel_objects,exec,$(KERNEL_ADOPT)) build/kerne
 
 build/kernels/judge%: KERNEL_ENTRY := -e judge_start
 
-build/kernels/demo.elf build/kernels/judge.elf build/kernels/judge-noid.elf \
-		build/kernels/adopt.elf: tests/kernels/kernel.ld
+build/kernels/demo.elf build/kernels/fault.elf build/kernels/judge.elf \
+		build/kernels/judge-noid.elf build/kernels/adopt.elf: tests/kernels/kernel.ld
 	@$(LD) $(KERNEL_LDFLAGS) $(KERNEL_EXEC_LDFLAGS) $(KERNEL_ENTRY) $(filter %.o,$^) -o $@
 
 build/kernels/judge-pie.elf: tests/kernels/kernel-pie.ld

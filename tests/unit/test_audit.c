@@ -613,6 +613,84 @@ static void writable_and_executable_is_refused_unless_there_is_no_nx(void)
 	machine_free(&m);
 }
 
+/* ---- needs -------------------------------------------------------------------- */
+
+#define LAST UINT64_C(0xfffffffffffff000)
+
+static const struct hoist_mapping needed_list[] = {
+	{ 0x1000, 0x1000, 0x3000, 1, 1, 6, HOIST_PURPOSE_IDENTITY },
+	{ 0x4000, 0x4000, 0x2000, 2, 2, 6, HOIST_PURPOSE_HANDOFF },
+	{ 0x6000, 0x6000, 0x1000, 1, 1, 6, HOIST_PURPOSE_HANDOFF },
+	{ 0x8000, 0x8000, 0x1000, 0, 0, 6, HOIST_PURPOSE_IDENTITY },
+	{ DIRECT, 0x1000, 0x2000, 1, 3, 6, HOIST_PURPOSE_DIRECT_MAP },
+	{ LAST, 0x9000, 0x1000, 1, 1, 6, HOIST_PURPOSE_KERNEL },
+};
+
+static const struct {
+	const char *name;
+	struct audit_need need;
+	bool met;
+	uint64_t missing; /* the first address that is not as needed */
+} need_rows[] = {
+	{ "a whole mapping", { 0x4000, 0x4000, 0x2000, 2 }, true, 0 },
+	{ "one byte of it", { 0x5fff, 0x5fff, 1, 2 }, true, 0 },
+	{ "a byte more", { 0x4000, 0x4000, 0x2001, 2 }, false, 0x6000 },
+	{ "a byte before", { 0x3fff, 0x3fff, 2, 2 }, false, 0x3fff },
+	{ "nothing", { 0x7000, 0x7000, 0, 3 }, true, 0 },
+	{ "across mappings, no right needed", { 0x1000, 0x1000, 0x6000, 0 }, true, 0 },
+	{ "into a hole", { 0x6000, 0x6000, 0x2000, 0 }, false, 0x7000 },
+	{ "a hole", { 0x7000, 0x7000, 1, 0 }, false, 0x7000 },
+	{ "behind a hole", { 0x8000, 0x8000, 0x1000, 0 }, true, 0 },
+	{ "not writable", { 0x8000, 0x8000, 0x1000, 1 }, false, 0x8000 },
+	{ "not executable", { 0x1000, 0x1000, 1, 2 }, false, 0x1000 },
+	{ "both, of which one is there", { 0x1000, 0x1000, 1, 3 }, false, 0x1000 },
+	{ "executable in effect", { DIRECT, 0x1000, 1, 2 }, true, 0 },
+	{ "other memory", { DIRECT, 0x2000, 1, 0 }, false, DIRECT },
+	{ "the last byte there is", { UINT64_MAX, 0x9fff, 1, 1 }, true, 0 },
+	{ "the last page, and none after it", { LAST, 0x9000, 0x1001, 1 }, false, 0 },
+	{ "below all", { 0, 0, 1, 0 }, false, 0 },
+};
+
+static void needs_that_the_list_does_not_meet_are_refused(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(need_rows); i++) {
+		struct audit_request request = { .mappings = needed_list,
+						 .mapping_count = ARRAY_LEN(needed_list),
+						 .needs = &need_rows[i].need,
+						 .need_count = 1 };
+		struct loader_error error = { .field = "nothing" };
+		bool met = need_rows[i].met;
+
+		CHECK_STATUS(audit_needs(&request, &error), met ? LOADER_OK : LOADER_ERR_AUDIT,
+			     status_text, need_rows[i].name);
+		CHECK(strcmp(error.field, met ? "nothing" : "need") == 0, need_rows[i].name);
+		if (!met)
+			CHECK_EQ(error.value, need_rows[i].missing, need_rows[i].name);
+	}
+}
+
+/* All are looked at, after tables that are as they should be. */
+static void needs_are_part_of_the_audit(void)
+{
+	struct audit_need needs[] = { { SWITCH, SWITCH, 2 * PAGE, HOIST_RIGHT_EXECUTE },
+				      { KERNEL, 0, PAGE, HOIST_RIGHT_EXECUTE },
+				      { SWITCH, SWITCH, PAGE, HOIST_RIGHT_WRITE } };
+	struct loader_error error;
+	struct machine m;
+
+	build_plain(&m);
+	needs[1].address = m.layout.kernel.base;
+
+	struct audit_request request = machine_audit_request(&m);
+
+	request.needs = needs;
+	for (request.need_count = 0; request.need_count < 3; request.need_count++)
+		CHECK_STATUS(audit_tables(&request, &error), LOADER_OK, status_text, "met");
+	CHECK_STATUS(audit_tables(&request, &error), LOADER_ERR_AUDIT, status_text, "the third");
+	CHECK_EQ(error.value, SWITCH, "the third");
+	machine_free(&m);
+}
+
 int main(void)
 {
 	RUN(every_flipped_bit_that_matters_is_caught_with_4_levels);
@@ -623,5 +701,7 @@ int main(void)
 	RUN(tables_that_fit_another_request_are_refused);
 	RUN(the_number_of_tables_has_to_be_the_planned_one);
 	RUN(writable_and_executable_is_refused_unless_there_is_no_nx);
+	RUN(needs_that_the_list_does_not_meet_are_refused);
+	RUN(needs_are_part_of_the_audit);
 	return check_done();
 }

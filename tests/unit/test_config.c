@@ -5,7 +5,7 @@
 #define MIB     (1024 * KIB)
 #define LONGEST 8192
 
-#define KEYS            "kernel, cmdline, module, identity, stack, resolution, serial or verbose"
+#define KEYS            "kernel, cmdline, module, identity, stack, resolution, serial, verbose or on-fault"
 #define STACK_EXPECTED  "16K to 1G in steps of 4K: bytes, or with K, M, G"
 #define SIZE_EXPECTED   "width x height, each 1 to 65535, as in 1280x800"
 #define PORT_EXPECTED   "com1 to com4, a port as 0x1 to 0xfff8, or off"
@@ -82,11 +82,12 @@ static void test_defaults_boot_the_usual_kernel(void)
 	CHECK_EQ(config.serial_speed, 115200, "serial");
 	CHECK_EQ(config.identity, true, "identity");
 	CHECK_EQ(config.verbose, false, "verbose");
+	CHECK_EQ(config.reset_on_fault, false, "on-fault");
 }
 
 static void expect_full(const struct config *config, const char *name)
 {
-	CHECK_EQ(config->given, 0xff, name);
+	CHECK_EQ(config->given, 0x1ff, name);
 	expect_text(config->kernel, "\\k.elf", name);
 	expect_text(config->cmdline, "root=/dev/sda quiet", name);
 	CHECK_EQ(config->module_count, 2, name);
@@ -101,6 +102,7 @@ static void expect_full(const struct config *config, const char *name)
 	CHECK_EQ(config->serial_port, 0x2f8, name);
 	CHECK_EQ(config->serial_speed, 9600, name);
 	CHECK_EQ(config->verbose, true, name);
+	CHECK_EQ(config->reset_on_fault, true, name);
 }
 
 static void test_every_key_is_understood_in_both_forms(void)
@@ -111,7 +113,7 @@ static void test_every_key_is_understood_in_both_forms(void)
 	accept(config_parse_file, &config,
 	       "kernel = \\k.elf\ncmdline = root=/dev/sda quiet\nmodule = \\initrd.img first one\n"
 	       "module = \\second\nidentity = off\nstack = 1M\nresolution = 1280x800\n"
-	       "serial = com2,9600\nverbose = on\n",
+	       "serial = com2,9600\nverbose = on\non-fault = reset\n",
 	       "file");
 	expect_full(&config, "file");
 
@@ -119,7 +121,7 @@ static void test_every_key_is_understood_in_both_forms(void)
 	accept(config_parse_options, &config,
 	       "hoist.efi kernel=\\k.elf cmdline=\"root=/dev/sda quiet\" "
 	       "module=\"\\initrd.img first one\" module=\\second identity=off stack=1M "
-	       "resolution=1280x800 serial=com2,9600 verbose=on",
+	       "resolution=1280x800 serial=com2,9600 verbose=on on-fault=reset",
 	       "options");
 	expect_full(&config, "options");
 }
@@ -303,6 +305,17 @@ static void test_numbers_and_names_mean_what_they_say(void)
 		CHECK_EQ(config.identity, rows[i].identity, rows[i].text);
 		CHECK_EQ(config.verbose, rows[i].verbose, rows[i].text);
 	}
+}
+
+static void test_a_fault_halts_or_resets(void)
+{
+	struct config config;
+
+	config_init(&config);
+	accept(config_parse_file, &config, "on-fault = reset", "reset");
+	CHECK_EQ(config.reset_on_fault, true, "reset");
+	accept(config_parse_options, &config, "on-fault=halt", "halt");
+	CHECK_EQ(config.reset_on_fault, false, "halt");
 }
 
 static void test_options_override_the_file(void)
@@ -558,6 +571,9 @@ static const struct {
 	{ "identity", "offf", "on or off" },
 	{ "identity", "1", "on or off" },
 	{ "verbose", "onn", "on or off" },
+	{ "on-fault", "", "halt or reset" },
+	{ "on-fault", "on", "halt or reset" },
+	{ "on-fault", "resets", "halt or reset" },
 	{ "stack", "", STACK_EXPECTED },
 	{ "stack", "K", STACK_EXPECTED },
 	{ "stack", "0", STACK_EXPECTED },
@@ -709,6 +725,7 @@ int main(void)
 	RUN(test_values_are_slices_of_the_text);
 	RUN(test_a_module_is_a_path_and_a_string);
 	RUN(test_numbers_and_names_mean_what_they_say);
+	RUN(test_a_fault_halts_or_resets);
 	RUN(test_options_override_the_file);
 	RUN(test_modules_of_the_options_replace_those_of_the_file);
 	RUN(test_a_second_file_adds_its_modules);

@@ -1,6 +1,6 @@
 #include "tests/kernels/lib/screen.h"
 
-#include "tests/kernels/lib/font.h"
+#include "loader/font.h"
 #include "tests/kernels/lib/mem.h"
 
 #define LINE_WIDTH 80u

@@ -4,7 +4,7 @@
  * Debian's console-setup (Lat15-Fixed16). The two rows on top are left out when
  * they are drawn: only the grave accent loses a dot, and more lines fit.
  */
-#include "tests/kernels/lib/font.h"
+#include "loader/font.h"
 
 #define FIRST    ' '
 #define LAST     '~'

@@ -1,6 +1,6 @@
 /* A font of 8 by 14 pixels for printable ASCII. */
-#ifndef KERNELS_FONT_H
-#define KERNELS_FONT_H
+#ifndef LOADER_FONT_H
+#define LOADER_FONT_H
 
 #include <stdint.h>
 
