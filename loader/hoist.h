@@ -160,6 +160,37 @@ struct hoist_volume {
 	struct hoist_list device_path; /* EFI_DEVICE_PATH_PROTOCOL bytes, stride 1 */
 };
 
+/*
+ * A processor, as the MADT lists it (ACPI 6.5 sections 5.2.12.2 and 5.2.12.12).
+ * Without any flag it must not be used.
+ */
+enum hoist_processor_flag {
+	HOIST_PROCESSOR_ENABLED = 1,
+	HOIST_PROCESSOR_ONLINE_CAPABLE = 2, /* not yet there; the firmware may add it */
+};
+
+struct hoist_processor {
+	uint32_t apic_id;  /* x2APIC ids have 32 bits, the others 8 */
+	uint32_t acpi_uid; /* _UID of its object in the ACPI namespace */
+	uint32_t flags;    /* of enum hoist_processor_flag */
+	uint32_t reserved;
+};
+
+struct hoist_ioapic {
+	uint64_t address; /* of its registers; mapped uncached */
+	uint32_t id;
+	uint32_t gsi_base; /* global system interrupt of its first input */
+};
+
+/* PCI Express configuration space: 1 MiB a bus, 32 KiB a device, 4 KiB a function. */
+struct hoist_ecam {
+	uint64_t address; /* of first_bus; mapped uncached */
+	uint64_t size;
+	uint32_t segment;
+	uint32_t first_bus, last_bus;
+	uint32_t reserved;
+};
+
 /* Initialisation image of thread-local storage (PT_TLS); size 0: there is none. */
 struct hoist_tls {
 	uint64_t address_virt; /* of the template */
