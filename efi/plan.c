@@ -8,7 +8,7 @@
 #define TRIES 8
 /* Descriptors that may come to the map while we work; each of ours can split one. */
 #define SLACK 64
-/* Regions beside the firmware's: page 0, a framebuffer, and what hoist placed. */
+/* Regions beside the firmware's and devices: page 0, and what hoist placed. */
 #define OWN_REGIONS 8
 
 /* ---- room --------------------------------------------------------------------- */
@@ -58,7 +58,7 @@ static EFI_STATUS work_take(struct boot *boot)
 		return status;
 
 	UINTN map_size = size + SLACK * stride;
-	size_t regions = map_size / stride + OWN_REGIONS;
+	size_t regions = map_size / stride + OWN_REGIONS + boot->request.device_count;
 
 	memory_give(boot, &boot->work.extent);
 	status = memory_take(boot, work_divide(boot, 0, map_size, regions), &boot->work.extent);
@@ -79,9 +79,9 @@ static bool collect(struct boot *boot, bool placed)
 	if (!memory_translate(&boot->work.firmware, raw))
 		return false;
 	for (uint32_t i = 0; i < boot->request.device_count; i++) {
-		const struct layout_extent *extent = &boot->devices[i].extent;
+		const struct span *device = &boot->request.devices[i];
 
-		if (!memmap_add(raw, extent->base, extent->size, HOIST_MEMORY_MMIO, 0))
+		if (!memmap_add(raw, device->base, device->size, HOIST_MEMORY_MMIO, 0))
 			return false;
 	}
 	return !placed || bootinfo_add_regions(raw, &boot->map, &boot->layout);
@@ -123,7 +123,6 @@ static void request_prepare(struct boot *boot)
 	request->identity = boot->choice.identity;
 	request->module_sizes = boot->module_sizes;
 	request->module_count = boot->config.module_count;
-	request->devices = boot->devices;
 	request->handoff_code = (struct layout_extent){ code, (uintptr_t)switch_code_end - code };
 	request->handoff_data = (struct layout_extent){ data, (uintptr_t)switch_data_end - data };
 	source->config = &boot->config;
@@ -139,11 +138,11 @@ static EFI_STATUS reserve(struct boot *boot)
 {
 	const struct layout *layout = &boot->layout;
 	const struct layout_extent *const parts[] = { &layout->kernel, &layout->modules,
-						      &layout->stack, &layout->info,
-						      &layout->tables };
+						      &layout->stack,  &layout->info,
+						      &layout->tables, &layout->startup };
 	EFI_STATUS status = EFI_SUCCESS;
 
-	for (size_t i = 0; i < 5 && !EFI_ERROR(status); i++)
+	for (size_t i = 0; i < 6 && !EFI_ERROR(status); i++)
 		status = memory_take_at(boot, parts[i]);
 	if (EFI_ERROR(status))
 		plan_undo(boot);
@@ -159,6 +158,7 @@ void plan_undo(struct boot *boot)
 	memory_give(boot, &layout->stack);
 	memory_give(boot, &layout->info);
 	memory_give(boot, &layout->tables);
+	memory_give(boot, &layout->startup);
 }
 
 /* One plan; *ret_again: the firmware did not keep still, another may do. */

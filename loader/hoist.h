@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 #define HOIST_MAGIC     0x3176497473696f68u /* "hoistIv1", little endian */
-#define HOIST_VERSION   1u
+#define HOIST_VERSION   2u
 #define HOIST_PAGE_SIZE 4096u
 
 /* `count` elements, each `stride` bytes after the one before. */
@@ -199,6 +199,27 @@ struct hoist_tls {
 	uint64_t alignment;
 };
 
+/* What the processor that hoist ran on can do. */
+enum hoist_cpu_feature {
+	HOIST_CPU_NX = 1,            /* pages that are not executable */
+	HOIST_CPU_HUGE_PAGES = 2,    /* leaves of 1 GiB */
+	HOIST_CPU_INVARIANT_TSC = 4, /* the counter runs at tsc_hz in all power states */
+};
+
+struct hoist_cpu {
+	uint32_t apic_id;       /* its own; one of the list of processors */
+	uint32_t features;      /* of enum hoist_cpu_feature */
+	uint32_t most_levels;   /* of page tables: 4 or 5 */
+	uint32_t physical_bits; /* width of a physical address */
+};
+
+/* The seed is the exclusive or of 32 bytes of each of these. */
+enum hoist_entropy {
+	HOIST_ENTROPY_RDSEED = 1,
+	HOIST_ENTROPY_RDRAND = 2,
+	HOIST_ENTROPY_FIRMWARE = 4, /* EFI_RNG_PROTOCOL, UEFI 2.10 section 37.5 */
+};
+
 /*
  * Time-stamp counter at the end of each phase; tsc_hz is its frequency or 0 if
  * unknown.
@@ -257,6 +278,19 @@ struct hoist_info {
 
 	uint64_t tsc_hz;
 	uint64_t tsc[16]; /* by enum hoist_phase */
+
+	/* Since version 2. Addresses are 0 where the firmware tells of none. */
+	struct hoist_list processors; /* struct hoist_processor */
+	struct hoist_list ioapics;    /* struct hoist_ioapic */
+	struct hoist_list ecam;       /* struct hoist_ecam */
+	uint64_t lapic;               /* registers of the local APICs; mapped uncached */
+	uint64_t hpet;                /* registers of the timer; mapped uncached */
+	uint64_t startup_page;        /* for the first instructions of other processors; below
+					 640 KiB, reclaimable; 0 if no page was free there */
+	struct hoist_cpu cpu;
+	uint32_t entropy_sources; /* of enum hoist_entropy; 0: entropy is all zero */
+	uint32_t reserved_2;
+	uint8_t entropy[32]; /* a seed, for the kernel alone: erase it after use */
 };
 
 /* Where tables lie. */

@@ -206,7 +206,7 @@ static void make_machine(struct machine *m, uint64_t *state)
 	m->request.cpu.max_leaf = one_in(state, 2) ? 3 : 2;
 	makers[maker](m, state);
 	make_request(m, state);
-	if (m->request.device_count == 0 && one_in(state, 2))
+	if (m->device_count == 0 && one_in(state, 2))
 		add_framebuffer(m, state);
 	add_handoff(m, state);
 }
@@ -255,7 +255,7 @@ static uint64_t last_mapped(const struct machine *m)
 {
 	uint64_t last = m->request.handoff_code.base;
 
-	for (uint32_t i = 0; i < m->request.device_count; i++) {
+	for (uint32_t i = 0; i < m->device_count; i++) {
 		const struct layout_extent *extent = &m->devices[i].extent;
 		uint64_t end = (extent->base + (extent->size - 1)) | (PAGE - 1);
 
