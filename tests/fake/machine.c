@@ -142,15 +142,10 @@ void machine_settle(struct machine *machine)
 {
 	struct layout *layout = &machine->layout;
 	struct memmap *map = &machine->map;
-	uint32_t *scratch = room_for(machine->raw.count, sizeof(*scratch));
 
 	free_plan(machine);
 	settle_devices(machine);
-	map->capacity = memmap_worst_case(machine->raw.count);
-	map->regions = room_for(map->capacity, sizeof(*map->regions));
-	if (!memmap_normalise(&machine->raw, scratch, map))
-		abort();
-	free(scratch);
+	machine_normalise(machine);
 
 	size_t room = layout_room(map->count, machine->request.device_count);
 
@@ -180,6 +175,19 @@ enum loader_status machine_plan(struct machine *machine, struct loader_error *re
 	return status;
 }
 
+void machine_normalise(struct machine *machine)
+{
+	struct memmap *map = &machine->map;
+	uint32_t *scratch = room_for(machine->raw.count, sizeof(*scratch));
+
+	free(map->regions);
+	map->capacity = memmap_worst_case(machine->raw.count);
+	map->regions = room_for(map->capacity, sizeof(*map->regions));
+	if (!memmap_normalise(&machine->raw, scratch, map))
+		abort();
+	free(scratch);
+}
+
 void machine_allocate(struct machine *machine)
 {
 	struct layout *layout = &machine->layout;
@@ -188,7 +196,6 @@ void machine_allocate(struct machine *machine)
 		&layout->info,   &layout->tables,  &layout->startup
 	};
 	struct memmap planned = machine->map;
-	uint32_t *scratch;
 
 	for (size_t i = 0; i < sizeof(placed) / sizeof(placed[0]); i++) {
 		const struct memmap_region *region = memmap_find(&planned, placed[i]->base);
@@ -202,13 +209,9 @@ void machine_allocate(struct machine *machine)
 	machine->raw.count -= sizeof(placed) / sizeof(placed[0]);
 	if (!bootinfo_add_regions(&machine->raw, &planned, layout))
 		abort();
-	scratch = room_for(machine->raw.count, sizeof(*scratch));
-	machine->map.capacity = memmap_worst_case(machine->raw.count);
-	machine->map.regions = room_for(machine->map.capacity, sizeof(*planned.regions));
-	if (!memmap_normalise(&machine->raw, scratch, &machine->map))
-		abort();
+	machine->map.regions = NULL;
+	machine_normalise(machine);
 	free(planned.regions);
-	free(scratch);
 }
 
 /* ---- tables ---------------------------------------------------------------- */

@@ -66,6 +66,9 @@ void machine_kernel(struct machine *machine, uint64_t virt, const uint64_t pages
 /* Normalises the raw map and makes room for a plan. */
 void machine_settle(struct machine *machine);
 
+/* Normalises the raw map again, whatever has come to it, and leaves the plan alone. */
+void machine_normalise(struct machine *machine);
+
 /* Settles, and plans. */
 enum loader_status machine_plan(struct machine *machine, struct loader_error *ret_error);
 
