@@ -171,11 +171,11 @@ static enum loader_status place_all(const struct layout_request *request, struct
 }
 
 /* After all others, which lie high where they can: a boot does not fail for want of it. */
-static void place_startup(struct memmap *free, struct layout *layout)
+static void place_startup(const struct memmap *free, struct layout *layout)
 {
 	layout->startup = (struct layout_extent){ 0, 0 };
 	for (size_t i = free->count; i-- > 0;) {
-		struct memmap_region *r = &free->regions[i];
+		const struct memmap_region *r = &free->regions[i];
 
 		if (r->kind != HOIST_MEMORY_USABLE || r->size == 0 || r->base >= LAYOUT_STARTUP_END)
 			continue;
@@ -185,7 +185,6 @@ static void place_startup(struct memmap *free, struct layout *layout)
 
 		if (base == 0)
 			continue;
-		cut_off(r, base, PAGE);
 		layout->startup = (struct layout_extent){ base, PAGE };
 		return;
 	}

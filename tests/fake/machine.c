@@ -146,6 +146,8 @@ void machine_settle(struct machine *machine)
 	free_plan(machine);
 	settle_devices(machine);
 	machine_normalise(machine);
+	/* The planner relies on nothing that is there already. */
+	memset(layout, 0x5a, sizeof(*layout));
 
 	size_t room = layout_room(map->count, machine->request.device_count);
 

@@ -751,6 +751,24 @@ static void a_low_page_is_kept_for_starting_processors(void)
 	}
 }
 
+static void of_several_low_pages_the_highest_is_kept(void)
+{
+	struct machine m;
+
+	machine_init_plain(&m);
+	machine_add(&m, 0x10000, 0x90000, RECLAIMABLE, MACHINE_ALL);
+	machine_add(&m, 0x50000, PAGE, RESERVED, MACHINE_ALL);
+	plan(&m, "two regions");
+	CHECK_EQ(m.layout.startup.base, 0xf000, "below what is taken");
+	machine_free(&m);
+
+	machine_init_plain(&m);
+	machine_add(&m, 0x50000, PAGE, RESERVED, MACHINE_ALL);
+	plan(&m, "two regions");
+	CHECK_EQ(m.layout.startup.base, 0x9f000, "above the hole");
+	machine_free(&m);
+}
+
 struct limit_row {
 	uint8_t levels, phys_bits;
 	uint64_t want;
@@ -985,6 +1003,7 @@ int main(void)
 	RUN(a_framebuffer_is_write_combining_in_every_alias_and_only_there);
 	RUN(devices_that_share_a_page_follow_the_last);
 	RUN(a_low_page_is_kept_for_starting_processors);
+	RUN(of_several_low_pages_the_highest_is_kept);
 	RUN(devices_are_mapped_up_to_the_limit);
 	RUN(page_0_is_in_the_direct_map_alone);
 	RUN(what_is_read_only_is_so_in_every_alias);
