@@ -7,8 +7,10 @@
 #define EFI_BOOT_H
 
 #include "efi/cpu.h"
+#include "loader/acpi.h"
 #include "loader/bootinfo.h"
 #include "loader/config.h"
+#include "loader/devices.h"
 #include "loader/elf.h"
 #include "loader/layout.h"
 #include "loader/native.h"
@@ -17,7 +19,7 @@
 #include <efilib.h>
 #include <stdbool.h>
 
-/* Extents that are held at a time: five parts of the plan, files, work areas. */
+/* Extents that are held at a time: six parts of the plan, files, lists, work areas. */
 #define BOOT_EXTENTS 16
 
 /* GetMemoryMap() (UEFI 2.10, 7.2.3) with its many results. */
@@ -53,12 +55,15 @@ struct boot {
 	struct native_choice choice;
 	uint64_t module_sizes[CONFIG_MAX_MODULES];
 
+	/* hardware.c */
+	struct acpi acpi;
+	struct devices devices;
+
 	/* plan.c */
 	struct plan_work work;
 	struct memmap map; /* normalised, of the moment */
 	struct layout_request request;
 	struct layout layout;
-	struct layout_device devices[1];
 	struct bootinfo_source source;
 
 	/* memory.c: all that memory_give_all() gives back */

@@ -156,11 +156,6 @@ bool display_choose(struct boot *boot)
 		console_print(L"hoist: no display with a framebuffer, resolution is ignored\n");
 	if (gop && describe(gop, &described)) {
 		*fb = described;
-		boot->devices[0] = (struct layout_device){
-			.extent = { fb->address, fb->size },
-			.cache = HOIST_CACHE_WC,
-		};
-		boot->request.device_count = 1;
 		return true;
 	}
 	if (!boot->choice.framebuffer)

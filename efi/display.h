@@ -6,8 +6,8 @@
 
 /*
  * Sets the configured resolution and describes the framebuffer in
- * boot->source.info and boot->devices. A machine without a display is no
- * error, unless the kernel requires one.
+ * boot->source.info. A machine without a display is no error, unless the kernel
+ * requires one.
  */
 bool display_choose(struct boot *boot);
 

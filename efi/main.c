@@ -7,6 +7,7 @@
 #include "efi/cpu.h"
 #include "efi/display.h"
 #include "efi/exit.h"
+#include "efi/hardware.h"
 #include "efi/kernel.h"
 #include "efi/memory.h"
 #include "efi/plan.h"
@@ -139,7 +140,8 @@ EFI_STATUS efi_main(EFI_HANDLE image, EFI_SYSTEM_TABLE *table)
 
 	if (start(&boot, image, table) && read_files(&boot) && display_choose(&boot)) {
 		platform_describe(&boot);
-		hand_over(&boot);
+		if (hardware_find(&boot))
+			hand_over(&boot);
 	}
 	return give_up(&boot);
 }

@@ -92,7 +92,7 @@ EFI_STATUS memory_map_size(UINTN *ret_size, UINTN *ret_stride)
  * The table of docs/handoff.md: type and attributes to kind. Types that this
  * does not know, those of OEMs and operating systems among them, are reserved.
  */
-static enum hoist_memory_kind kind_of(const EFI_MEMORY_DESCRIPTOR *d)
+enum hoist_memory_kind memory_kind(const EFI_MEMORY_DESCRIPTOR *d)
 {
 	bool plain = (d->Attribute & EFI_MEMORY_WB) && !(d->Attribute & ATTRIBUTE_SP);
 
@@ -140,7 +140,7 @@ bool memory_translate(const struct memory_map *map, struct memmap *raw)
 		uint64_t pages = d->NumberOfPages;
 		uint64_t size = pages <= UINT64_MAX / PAGE ? pages * PAGE : UINT64_MAX;
 
-		all = memmap_add(raw, d->PhysicalStart, size, kind_of(d), d->Attribute);
+		all = memmap_add(raw, d->PhysicalStart, size, memory_kind(d), d->Attribute);
 	}
 	return all;
 }

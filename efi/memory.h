@@ -15,6 +15,9 @@ void memory_give_all(struct boot *boot);
 /* Fills in all but the first two fields; EFI_BUFFER_TOO_SMALL if there is no room. */
 EFI_STATUS memory_read_map(struct memory_map *map);
 
+/* Of a descriptor's type and attributes. */
+enum hoist_memory_kind memory_kind(const EFI_MEMORY_DESCRIPTOR *descriptor);
+
 /* Bytes that the map needs now. */
 EFI_STATUS memory_map_size(UINTN *ret_size, UINTN *ret_stride);
 

@@ -10,7 +10,7 @@
 #define NEEDS 7
 /* Descriptors that may come to the map while we work; each of ours can split one. */
 #define SLACK 64
-/* Regions beside the firmware's: page 0, a framebuffer, and what hoist placed. */
+/* Regions beside the firmware's and devices: page 0, and what hoist placed. */
 #define OWN_REGIONS 8
 
 /* ---- room --------------------------------------------------------------------- */
@@ -60,7 +60,7 @@ static EFI_STATUS work_take(struct boot *boot)
 		return status;
 
 	UINTN map_size = size + SLACK * stride;
-	size_t regions = map_size / stride + OWN_REGIONS;
+	size_t regions = map_size / stride + OWN_REGIONS + boot->request.device_count;
 
 	memory_give(boot, &boot->work.extent);
 	status = memory_take(boot, work_divide(boot, 0, map_size, regions), &boot->work.extent);
@@ -81,9 +81,9 @@ static bool collect(struct boot *boot, bool placed)
 	if (!memory_translate(&boot->work.firmware, raw))
 		return false;
 	for (uint32_t i = 0; i < boot->request.device_count; i++) {
-		const struct layout_extent *extent = &boot->devices[i].extent;
+		const struct span *device = &boot->request.devices[i];
 
-		if (!memmap_add(raw, extent->base, extent->size, HOIST_MEMORY_MMIO, 0))
+		if (!memmap_add(raw, device->base, device->size, HOIST_MEMORY_MMIO, 0))
 			return false;
 	}
 	return !placed || bootinfo_add_regions(raw, &boot->map, &boot->layout);
@@ -125,7 +125,6 @@ static void request_prepare(struct boot *boot)
 	request->identity = boot->choice.identity;
 	request->module_sizes = boot->module_sizes;
 	request->module_count = boot->config.module_count;
-	request->devices = boot->devices;
 	request->handoff_code = (struct layout_extent){ code, (uintptr_t)switch_code_end - code };
 	request->handoff_data = (struct layout_extent){ data, (uintptr_t)switch_data_end - data };
 	source->config = &boot->config;
@@ -141,11 +140,11 @@ static EFI_STATUS reserve(struct boot *boot)
 {
 	const struct layout *layout = &boot->layout;
 	const struct layout_extent *const parts[] = { &layout->kernel, &layout->modules,
-						      &layout->stack, &layout->info,
-						      &layout->tables };
+						      &layout->stack,  &layout->info,
+						      &layout->tables, &layout->startup };
 	EFI_STATUS status = EFI_SUCCESS;
 
-	for (size_t i = 0; i < 5 && !EFI_ERROR(status); i++)
+	for (size_t i = 0; i < 6 && !EFI_ERROR(status); i++)
 		status = memory_take_at(boot, parts[i]);
 	if (EFI_ERROR(status))
 		plan_undo(boot);
@@ -161,6 +160,7 @@ void plan_undo(struct boot *boot)
 	memory_give(boot, &layout->stack);
 	memory_give(boot, &layout->info);
 	memory_give(boot, &layout->tables);
+	memory_give(boot, &layout->startup);
 }
 
 /* One plan; *ret_again: the firmware did not keep still, another may do. */
@@ -231,6 +231,8 @@ static size_t collect_needs(const struct boot *boot, struct audit_need ret_needs
 	const struct layout *l = &boot->layout;
 	struct layout_extent entry = { l->kernel.base + (boot->kernel.entry - boot->kernel.virt),
 				       1 };
+	struct layout_extent fb = { boot->source.info.framebuffer.address,
+				    boot->source.info.framebuffer.size };
 	size_t n = 0;
 
 	ret_needs[n++] = need(code, code->base, execute);
@@ -239,9 +241,8 @@ static size_t collect_needs(const struct boot *boot, struct audit_need ret_needs
 	ret_needs[n++] = need(&l->stack, l->stack_virt, write);
 	ret_needs[n++] = need(&l->info, l->direct_map + l->info.base, write);
 	ret_needs[n++] = need(&l->tables, l->direct_map + l->tables.base, write);
-	if (boot->request.device_count > 0)
-		ret_needs[n++] = need(&boot->devices[0].extent,
-				      l->direct_map + boot->devices[0].extent.base, write);
+	if (fb.size != 0)
+		ret_needs[n++] = need(&fb, l->direct_map + fb.base, write);
 	return n;
 }
 

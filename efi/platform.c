@@ -1,6 +1,7 @@
 #include "efi/platform.h"
 
 #include "efi/cpu.h"
+#include "efi/entropy.h"
 #include "efi/file.h"
 
 /* UEFI 2.10, 4.6.1; gnu-efi's header lacks the last. */
@@ -33,6 +34,8 @@ void platform_describe(struct boot *boot)
 	info->smbios3 = find_table(&smbios3);
 	info->efi_system_table = (uintptr_t)ST;
 	info->tsc_hz = cpu_tsc_hz();
+	info->cpu = cpu_describe();
+	entropy_gather(info);
 	source->device_path = file_device_path(boot->volume, &source->device_path_size);
 	if (boot->volume)
 		file_partition_guid(boot->volume, info->boot_volume.partition_guid);

@@ -26,6 +26,21 @@ static void print_mapping(const struct hoist_mapping *m)
 		      pt_cache_name((enum pt_cache)m->cache), purpose_name(m->purpose));
 }
 
+static void report_hardware(const struct boot *boot)
+{
+	const struct acpi *acpi = &boot->acpi;
+
+	console_print(L"  machine %d processors, local APIC 0x%lx, %d I/O APICs, HPET 0x%lx, "
+		      L"%d PCI Express windows\n",
+		      acpi->processor_room, acpi->lapic, acpi->ioapic_room, acpi->hpet,
+		      acpi->ecam_room);
+	if (boot->layout.startup.size == 0)
+		console_print(L"  warning: no page is free below 640 KiB, so other processors "
+			      L"cannot be started\n");
+	if (boot->source.info.entropy_sources == 0)
+		console_print(L"  warning: there is no source of entropy\n");
+}
+
 void report_plan(const struct boot *boot)
 {
 	const struct layout *layout = &boot->layout;
@@ -41,6 +56,7 @@ void report_plan(const struct boot *boot)
 	console_print(L"  tables  %d levels, %ld pages, leaves %ld x 4K, %ld x 2M, %ld x 1G\n",
 		      boot->request.cpu.levels, layout->plan.tables, leaves[1], leaves[2],
 		      leaves[3]);
+	report_hardware(boot);
 	if (!boot->request.cpu.nx)
 		console_print(
 			L"  warning: this processor has no NX, so all memory is executable\n");

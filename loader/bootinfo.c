@@ -5,7 +5,10 @@
 _Static_assert(sizeof(struct hoist_memory) == 32, "an element of the memory map");
 _Static_assert(sizeof(struct hoist_mapping) == 40, "an element of the mapping list");
 _Static_assert(sizeof(struct hoist_module) == 48, "an element of the module list");
-_Static_assert(sizeof(struct hoist_info) == 504, "hoist_info of version 1");
+_Static_assert(sizeof(struct hoist_processor) == 16, "an element of the processor list");
+_Static_assert(sizeof(struct hoist_ioapic) == 16, "an element of the list of I/O APICs");
+_Static_assert(sizeof(struct hoist_ecam) == 32, "an element of the list of PCI Express windows");
+_Static_assert(sizeof(struct hoist_info) == 632, "hoist_info of version 2");
 _Static_assert(sizeof(struct hoist_info) % 8 == 0, "no padding at its end");
 
 /* A block being written, or, with `bytes` NULL, measured. */
@@ -103,6 +106,28 @@ static struct hoist_list put_device_path(struct block *block, const struct booti
 	return list;
 }
 
+static struct hoist_list put_list(struct block *block, const void *elements, uint32_t count,
+				  uint32_t stride)
+{
+	void *first;
+	struct hoist_list list = block_list(block, count, stride, &first);
+
+	if (first && count != 0)
+		__builtin_memcpy(first, elements, (uint64_t)count * stride);
+	return list;
+}
+
+static void put_hardware(struct block *block, const struct acpi *acpi, struct hoist_info *info)
+{
+	info->processors = put_list(block, acpi->processors, acpi->processor_room,
+				    sizeof(struct hoist_processor));
+	info->ioapics = put_list(block, acpi->ioapics, acpi->ioapic_room,
+				 sizeof(struct hoist_ioapic));
+	info->ecam = put_list(block, acpi->ecam, acpi->ecam_room, sizeof(struct hoist_ecam));
+	info->lapic = acpi->lapic;
+	info->hpet = acpi->hpet;
+}
+
 /* The one pass: everything in its order. */
 static struct hoist_info put_all(struct block *block, const struct bootinfo_source *source)
 {
@@ -122,6 +147,8 @@ static struct hoist_info put_all(struct block *block, const struct bootinfo_sour
 	info.cmdline = block_string(block, source->config->cmdline);
 	info.loader = block_string(block, (struct config_text){ name, sizeof(name) - 1 });
 	info.boot_volume.device_path = put_device_path(block, source);
+	if (source->acpi)
+		put_hardware(block, source->acpi, &info);
 	info.memory = block_list(block, source->memory_room, sizeof(struct hoist_memory), &unused);
 	info.efi_memory = block_list(block, source->efi_map_room, 1, &unused);
 	info.block_size = layout->info.size;
@@ -135,6 +162,7 @@ static struct hoist_info put_all(struct block *block, const struct bootinfo_sour
 	info.stack = layout->stack.base;
 	info.stack_virt = layout->stack_virt;
 	info.stack_size = layout->stack.size;
+	info.startup_page = layout->startup.base;
 	info.tls = (struct hoist_tls){ kernel->tls_virt, kernel->tls_file_size, kernel->tls_size,
 				       kernel->tls_alignment };
 	return info;

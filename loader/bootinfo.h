@@ -13,6 +13,7 @@
 #ifndef LOADER_BOOTINFO_H
 #define LOADER_BOOTINFO_H
 
+#include "loader/acpi.h"
 #include "loader/config.h"
 #include "loader/hoist.h"
 #include "loader/layout.h"
@@ -24,8 +25,9 @@ struct bootinfo_source {
 	const struct layout *layout; /* when measuring: capacity counts, not mapping_count */
 	const void *device_path;     /* of the boot volume */
 	uint32_t device_path_size;
-	uint32_t memory_room;  /* entries */
-	uint32_t efi_map_room; /* bytes, not 0 */
+	const struct acpi *acpi; /* lists of hardware, as long as their room; NULL: none */
+	uint32_t memory_room;    /* entries */
+	uint32_t efi_map_room;   /* bytes, not 0 */
 };
 
 /* Bytes, in whole pages, that the block of this source can need. */

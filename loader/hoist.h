@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 #define HOIST_MAGIC     0x3176497473696f68u /* "hoistIv1", little endian */
-#define HOIST_VERSION   1u
+#define HOIST_VERSION   2u
 #define HOIST_PAGE_SIZE 4096u
 
 /* `count` elements, each `stride` bytes after the one before. */
@@ -161,12 +161,64 @@ struct hoist_volume {
 	struct hoist_list device_path; /* EFI_DEVICE_PATH_PROTOCOL bytes, stride 1 */
 };
 
+/*
+ * A processor, as the MADT lists it (ACPI 6.5 sections 5.2.12.2 and 5.2.12.12).
+ * Without any flag it must not be used.
+ */
+enum hoist_processor_flag {
+	HOIST_PROCESSOR_ENABLED = 1,
+	HOIST_PROCESSOR_ONLINE_CAPABLE = 2, /* not yet there; the firmware may add it */
+};
+
+struct hoist_processor {
+	uint32_t apic_id;  /* x2APIC ids have 32 bits, the others 8 */
+	uint32_t acpi_uid; /* _UID of its object in the ACPI namespace */
+	uint32_t flags;    /* of enum hoist_processor_flag */
+	uint32_t reserved;
+};
+
+struct hoist_ioapic {
+	uint64_t address; /* of its registers; mapped uncached */
+	uint32_t id;
+	uint32_t gsi_base; /* global system interrupt of its first input */
+};
+
+/* PCI Express configuration space: 1 MiB a bus, 32 KiB a device, 4 KiB a function. */
+struct hoist_ecam {
+	uint64_t address; /* of first_bus; mapped uncached */
+	uint64_t size;
+	uint32_t segment;
+	uint32_t first_bus, last_bus;
+	uint32_t reserved;
+};
+
 /* Initialisation image of thread-local storage (PT_TLS); size 0: there is none. */
 struct hoist_tls {
 	uint64_t address_virt; /* of the template */
 	uint64_t file_size;    /* bytes of it that are initialised */
 	uint64_t size;         /* bytes in all, the rest zero */
 	uint64_t alignment;
+};
+
+/* What the processor that hoist ran on can do. */
+enum hoist_cpu_feature {
+	HOIST_CPU_NX = 1,            /* pages that are not executable */
+	HOIST_CPU_HUGE_PAGES = 2,    /* leaves of 1 GiB */
+	HOIST_CPU_INVARIANT_TSC = 4, /* the counter runs at tsc_hz in all power states */
+};
+
+struct hoist_cpu {
+	uint32_t apic_id;       /* its own; one of the list of processors */
+	uint32_t features;      /* of enum hoist_cpu_feature */
+	uint32_t most_levels;   /* of page tables: 4 or 5 */
+	uint32_t physical_bits; /* width of a physical address */
+};
+
+/* The seed is the exclusive or of 32 bytes of each of these. */
+enum hoist_entropy {
+	HOIST_ENTROPY_RDSEED = 1,
+	HOIST_ENTROPY_RDRAND = 2,
+	HOIST_ENTROPY_FIRMWARE = 4, /* EFI_RNG_PROTOCOL, UEFI 2.10 section 37.5 */
 };
 
 /*
@@ -227,6 +279,19 @@ struct hoist_info {
 
 	uint64_t tsc_hz;
 	uint64_t tsc[16]; /* by enum hoist_phase */
+
+	/* Since version 2. Addresses are 0 where the firmware tells of none. */
+	struct hoist_list processors; /* struct hoist_processor */
+	struct hoist_list ioapics;    /* struct hoist_ioapic */
+	struct hoist_list ecam;       /* struct hoist_ecam */
+	uint64_t lapic;               /* registers of the local APICs; mapped uncached */
+	uint64_t hpet;                /* registers of the timer; mapped uncached */
+	uint64_t startup_page;        /* for the first instructions of other processors; below
+					 640 KiB, reclaimable; 0 if no page was free there */
+	struct hoist_cpu cpu;
+	uint32_t entropy_sources; /* of enum hoist_entropy; 0: entropy is all zero */
+	uint32_t reserved_2;
+	uint8_t entropy[32]; /* a seed, for the kernel alone: erase it after use */
 };
 
 /* Where tables lie. */

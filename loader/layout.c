@@ -170,6 +170,26 @@ static enum loader_status place_all(const struct layout_request *request, struct
 	return place_apart(request, free, align, layout, ret_error);
 }
 
+/* After all others, which lie high where they can: a boot does not fail for want of it. */
+static void place_startup(const struct memmap *free, struct layout *layout)
+{
+	layout->startup = (struct layout_extent){ 0, 0 };
+	for (size_t i = free->count; i-- > 0;) {
+		const struct memmap_region *r = &free->regions[i];
+
+		if (r->kind != HOIST_MEMORY_USABLE || r->size == 0 || r->base >= LAYOUT_STARTUP_END)
+			continue;
+
+		uint64_t left = LAYOUT_STARTUP_END - r->base;
+		uint64_t base = r->base + (r->size < left ? r->size : left) - PAGE;
+
+		if (base == 0)
+			continue;
+		layout->startup = (struct layout_extent){ base, PAGE };
+		return;
+	}
+}
+
 uint64_t layout_module(const struct layout_request *request, const struct layout *layout,
 		       uint32_t index)
 {
@@ -274,26 +294,6 @@ static void overlays_collect(const struct layout_request *request, const struct 
 	overlay_add(ret, layout->modules, 0, false);
 	overlay_add(ret, request->handoff_code, HOIST_RIGHT_EXECUTE, true);
 	overlay_add(ret, request->handoff_data, HOIST_RIGHT_WRITE, true);
-}
-
-static bool devices_overlay(const struct layout_request *request, struct span_list *list,
-			    struct span_list *other)
-{
-	for (uint32_t i = 0; i < request->device_count; i++) {
-		const struct layout_device *device = &request->devices[i];
-		uint64_t base = align_down(device->extent.base, PAGE);
-		uint64_t size = whole_pages(device->extent.base - base + device->extent.size);
-		struct span span = { base, size, HOIST_RIGHT_WRITE, device->cache, false };
-
-		if (!span_overlay(list, &span, 1, other))
-			return false;
-
-		struct span_list swap = *list;
-
-		*list = *other;
-		*other = swap;
-	}
-	return true;
 }
 
 /* ---- the list ------------------------------------------------------------- */
@@ -428,6 +428,19 @@ static enum loader_status check_windows(const struct layout_request *request,
 	return LOADER_OK;
 }
 
+static uint64_t direct_map_of(const struct pt_cpu *cpu)
+{
+	return cpu->levels == 5 ? LAYOUT_DIRECT_MAP_5 : LAYOUT_DIRECT_MAP_4;
+}
+
+uint64_t layout_limit(const struct pt_cpu *cpu)
+{
+	uint64_t window = LAYOUT_STACK_WINDOW - direct_map_of(cpu);
+	uint64_t physical = UINT64_C(1) << cpu->phys_bits;
+
+	return physical < window ? physical : window;
+}
+
 enum loader_status layout_map(const struct layout_request *request, struct layout *layout,
 			      struct loader_error *ret_error)
 {
@@ -437,20 +450,21 @@ enum loader_status layout_map(const struct layout_request *request, struct layou
 	struct overlays overlays;
 
 	layout->mapping_count = 0;
-	layout->direct_map = request->cpu.levels == 5 ? LAYOUT_DIRECT_MAP_5 : LAYOUT_DIRECT_MAP_4;
+	layout->direct_map = direct_map_of(&request->cpu);
 	layout->stack_virt = LAYOUT_STACK_WINDOW + PAGE;
 	overlays_collect(request, layout, &overlays);
-	if (!spans_from_map(&list, request->map) || !devices_overlay(request, &list, &other) ||
-	    !span_overlay(&list, overlays.spans, overlays.count, &other))
+	if (!spans_from_map(&list, request->map) ||
+	    !span_overlay(&list, request->devices, request->device_count, &other) ||
+	    !span_overlay(&other, overlays.spans, overlays.count, &list))
 		return fail(ret_error, LOADER_ERR_CAPACITY, "mappings", layout->capacity,
 			    "fewer pieces of memory");
 
-	enum loader_status status = check_windows(request, layout, &other, ret_error);
+	enum loader_status status = check_windows(request, layout, &list, ret_error);
 
 	if (status != LOADER_OK)
 		return status;
-	add_identity(&writer, &other);
-	add_direct_map(&writer, &other);
+	add_identity(&writer, &list);
+	add_direct_map(&writer, &list);
 	add_kernel_and_stack(&writer);
 	if (writer.full)
 		return fail(ret_error, LOADER_ERR_CAPACITY, "mappings", layout->capacity,
@@ -514,6 +528,7 @@ enum loader_status layout_plan(const struct layout_request *request, struct memm
 	if (!place(free, size, PAGE, 0, &layout->tables))
 		return fail(ret_error, LOADER_ERR_MEMORY, "page tables", size,
 			    "as many bytes of free memory in one piece");
+	place_startup(free, layout);
 	return LOADER_OK;
 }
 

@@ -47,11 +47,11 @@ struct layout_extent {
 	uint64_t size; /* whole pages; 0: nothing there */
 };
 
-/* Memory of a device that wants another cache type than the map tells. */
-struct layout_device {
-	struct layout_extent extent; /* any alignment: whole pages around it are meant */
-	enum hoist_cache cache;
-};
+/*
+ * Processors are started at a page below this: what follows is the display's and
+ * the firmware's, and the vectors A0h to BFh of that are reserved (MP 1.4, B.4.2).
+ */
+#define LAYOUT_STARTUP_END UINT64_C(0xa0000)
 
 struct layout_request {
 	const struct memmap *map; /* normalised; devices are in it, as MMIO */
@@ -61,7 +61,7 @@ struct layout_request {
 	uint64_t info_size;           /* of the boot information block, whole pages */
 	const uint64_t *module_sizes; /* bytes */
 	uint32_t module_count;
-	const struct layout_device *devices; /* ascending, disjoint */
+	const struct span *devices; /* of loader/devices.h: whole pages, ascending, disjoint */
 	uint32_t device_count;
 	struct layout_extent handoff_code; /* of the switch: whole pages, R-X */
 	struct layout_extent handoff_data; /* its GDT, TSS, IDT, stacks: whole pages, RW- */
@@ -81,6 +81,7 @@ struct layout {
 	size_t mapping_count;
 	struct pt_plan plan; /* tables, the root included, and leaves */
 	struct layout_extent kernel, modules, stack, info, tables;
+	struct layout_extent startup; /* a page for starting processors; size 0: none was free */
 	uint64_t stack_virt;
 	uint64_t direct_map;
 };
@@ -88,10 +89,14 @@ struct layout {
 /* Capacity that suffices for a map of `regions` regions and these devices. */
 size_t layout_room(size_t regions, uint32_t devices);
 
+/* Physical memory ends at or below it, to be mapped: of the processor and the direct map. */
+uint64_t layout_limit(const struct pt_cpu *cpu);
+
 /*
  * Chooses addresses in usable memory, highest first and never 0, makes the
- * mapping list and counts tables. `free` is a copy of request->map's regions that is used
- * up. On failure *layout has no meaning.
+ * mapping list and counts tables. The page for starting processors comes last,
+ * below LAYOUT_STARTUP_END, and no boot fails for want of it. `free` is a copy
+ * of request->map's regions that is used up. On failure *layout has no meaning.
  *
  *   MEMORY    no room for one of the parts; `field` says which
  *   ADDRESS   the kernel collides with the direct map or the stack window, or

@@ -74,7 +74,7 @@ static enum loader_status choose(const struct option *option, const struct confi
 	switch ((enum hoist_option)option->id) {
 	case HOIST_OPTION_VERSION:
 		if (required && option->value > HOIST_VERSION)
-			return refuse(ret_error, LOADER_ERR_OPTION, option, "version", "at most 1");
+			return refuse(ret_error, LOADER_ERR_OPTION, option, "version", "at most 2");
 		return LOADER_OK;
 	case HOIST_OPTION_IDENTITY_MAP:
 		return choose_identity(option, config, choice, ret_error);

@@ -29,7 +29,8 @@
 	X(LOADER_ERR_MEMORY, "not enough memory")                                          \
 	X(LOADER_ERR_CAPACITY, "more than there is room for")                              \
 	X(LOADER_ERR_TABLES, "page tables cannot be built")                                \
-	X(LOADER_ERR_AUDIT, "finished page tables differ from the mapping list")
+	X(LOADER_ERR_AUDIT, "finished page tables differ from the mapping list")           \
+	X(LOADER_ERR_ACPI, "firmware's table is left aside")
 
 enum loader_status {
 #define X(code, text) code,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Iterator
@@ -177,6 +178,37 @@ def _kernels(build: Build) -> Iterator[Case]:
                build.volume("demo", cmdline(), "stack = 1M", "serial = off", "verbose = on"))
 
 
+def _hardware(build: Build) -> Iterator[Case]:
+    """What ACPI tells of, and where it tells nothing; sources of entropy (QEMU has no RDSEED)."""
+    # PCI Firmware 3.3, 4.1.2: bus 0 of segment 1 at 64 MiB.
+    window = struct.pack("<8xQHBB4x", 64 * MIB, 1, 0, 0)
+    rows = (
+        ("four processors", Hardware(processors=4),
+         ("expect-processors=4", "expect-hpet=1", "expect-ecam=1")),
+        ("four processors, identity map declined", Hardware(processors=4),
+         ("expect-processors=4", "expect-identity=0")),
+        ("no HPET", Hardware(machine="q35,hpet=off"), ("expect-hpet=0", "expect-ecam=1")),
+        ("a machine without PCI Express", Hardware(machine="pc"),
+         ("expect-hpet=1", "expect-ecam=0", "expect-processors=1")),
+        ("no ACPI tables of QEMU's", Hardware(machine="q35,acpi=off"),
+         ("expect-processors=0", "expect-hpet=0", "expect-ecam=0")),
+        ("a PCI Express window inside of RAM", Hardware(machine="pc", tables=(("MCFG", window),)),
+         ("expect-ecam=1",)),
+        ("no source of entropy", Hardware(cpu="qemu64"), ("expect-entropy=0",)),
+        ("the firmware's entropy", Hardware(cpu="qemu64", devices=("virtio-rng-pci",)),
+         ("expect-entropy=4",)),
+        ("all entropy there is", Hardware(devices=("virtio-rng-pci",)), ("expect-entropy=6",)),
+    )
+    for name, hardware, words in rows:
+        declined = ("identity = off",) if "expect-identity=0" in words else ()
+        yield Case(f"hardware: {name}", verdict.judged,
+                   build.volume("judge", cmdline(*words), *declined), hardware)
+    yield Case("hardware: an HPET's table that is cut",
+               verdict.judged_after("hoist: ACPI: HPET: length is 0x28, expected a whole table"),
+               build.volume("judge", cmdline("expect-hpet=0", "expect-ecam=1")),
+               Hardware(machine="q35,hpet=off", tables=(("HPET", b"\0\0\0\0"),)))
+
+
 def _oracle(build: Build) -> Iterator[Case]:
     """The tables as QEMU sees them; the size is that of the largest leaf there must be."""
     rows = (("max", "4G", GIB), ("max", "256M", 2 * MIB), ("max,pdpe1gb=off", "4G", 2 * MIB),
@@ -337,8 +369,8 @@ def _high(build: Build) -> Iterator[Case]:
 
 def all_cases(build: Build) -> list[Case]:
     """The whole matrix; names are unique."""
-    groups = (_retries, _oracle, _processors, _media, _shell, _displays, _kernels, _adoption,
-              _refusals, _words, _high)
+    groups = (_retries, _oracle, _processors, _hardware, _media, _shell, _displays, _kernels,
+              _adoption, _refusals, _words, _high)
     return [case for group in groups for case in group(build)]
 
 

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Iterator
 
 FIRMWARE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
@@ -62,8 +63,18 @@ class Hardware:
     serial: bool = True
     console: bool = False
     ovmf: bool = True
+    processors: int = 1
+    machine: str = "q35"  # and its options
+    devices: tuple[str, ...] = ()
+    tables: tuple[tuple[str, bytes], ...] = ()  # of ACPI: signature, and what follows the header
 
-    def arguments(self, ram: int) -> list[str]:
+    def _tables(self, folder: Path) -> Iterator[str]:
+        for signature, content in self.tables:
+            file = folder / f"{signature}.bin"
+            file.write_bytes(content)
+            yield from ("-acpitable", f"sig={signature},data={str(file).replace(',', ',,')}")
+
+    def arguments(self, ram: int, folder: Path) -> list[str]:
         """QEMU's words for it; `ram` is the file descriptor that backs shared memory.
 
         reserve=off: 64 GiB are promised, a few hundred MiB touched.
@@ -73,8 +84,10 @@ class Hardware:
             backend = f"memory-backend-file,{backend},share=on,mem-path=/proc/self/fd/{ram}"
         else:
             backend = f"memory-backend-ram,{backend},reserve=off"
-        return ["-machine", "q35,memory-backend=ram", "-object", backend, "-m", self.memory,
-                "-cpu", self.cpu, *DISPLAYS[self.display], *self._ports()]
+        devices = [word for device in self.devices for word in ("-device", device)]
+        return ["-machine", f"{self.machine},memory-backend=ram", "-object", backend,
+                "-m", self.memory, "-cpu", self.cpu, "-smp", str(self.processors),
+                *DISPLAYS[self.display], *devices, *self._tables(folder), *self._ports()]
 
     def _ports(self) -> list[str]:
         arguments = ["-serial", "chardev:serial"] if self.serial else []
@@ -122,12 +135,12 @@ class Machine:
         # TCG by name: KVM may be there and yet unable to run firmware, and results must not
         # depend on where the tests run.
         command = [
-            "qemu-system-x86_64", "-nodefaults", "-accel", "tcg", "-smp", "1", "-display", "none",
+            "qemu-system-x86_64", "-nodefaults", "-accel", "tcg", "-display", "none",
             "-nic", "none", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
             *(self._flash() if hardware.ovmf else []),
             "-chardev", "stdio,id=serial,signal=off",
             "-chardev", f"socket,id=qmp,fd={qmp.fileno()}", "-mon", "chardev=qmp,mode=control",
-            *hardware.arguments(self.ram), *media]
+            *hardware.arguments(self.ram, self.folder), *media]
         (self.folder / "command").write_text("\n".join(command) + "\n", encoding="utf-8")
         with open(self.folder / "serial.log", "wb") as serial, \
                 open(self.folder / "qemu.log", "wb") as log:

@@ -72,9 +72,9 @@ void machine_add(struct machine *machine, uint64_t base, uint64_t size, uint32_t
 
 void machine_add_device(struct machine *machine, uint64_t base, uint64_t size, uint32_t cache)
 {
-	uint32_t index = machine->request.device_count++;
+	uint32_t index = machine->device_count++;
 
-	machine->devices[index] = (struct layout_device){ { base, size }, (enum hoist_cache)cache };
+	machine->devices[index] = (struct machine_device){ { base, size }, cache };
 	machine_add(machine, base, size, HOIST_MEMORY_MMIO, 0);
 }
 
@@ -126,18 +126,32 @@ void machine_init_plain(struct machine *ret_machine)
 	ret_machine->request.handoff_data = (struct layout_extent){ 0x7e004000, PAGE };
 }
 
+static void settle_devices(struct machine *machine)
+{
+	struct devices devices = { { machine->device_spans[0], 0, 2 * MACHINE_DEVICES },
+				   { machine->device_spans[1], 0, 2 * MACHINE_DEVICES } };
+
+	for (uint32_t i = 0; i < machine->device_count; i++) {
+		const struct machine_device *device = &machine->devices[i];
+
+		if (!devices_add(&devices, device->extent.base, device->extent.size,
+				 (enum hoist_cache)device->cache))
+			abort();
+	}
+	machine->request.devices = devices.list.spans;
+	machine->request.device_count = (uint32_t)devices.list.count;
+}
+
 void machine_settle(struct machine *machine)
 {
 	struct layout *layout = &machine->layout;
 	struct memmap *map = &machine->map;
-	uint32_t *scratch = room_for(machine->raw.count, sizeof(*scratch));
 
 	free_plan(machine);
-	map->capacity = memmap_worst_case(machine->raw.count);
-	map->regions = room_for(map->capacity, sizeof(*map->regions));
-	if (!memmap_normalise(&machine->raw, scratch, map))
-		abort();
-	free(scratch);
+	settle_devices(machine);
+	machine_normalise(machine);
+	/* The planner relies on nothing that is there already. */
+	memset(layout, 0x5a, sizeof(*layout));
 
 	size_t room = layout_room(map->count, machine->request.device_count);
 
@@ -149,7 +163,6 @@ void machine_settle(struct machine *machine)
 	machine->request.map = map;
 	machine->request.kernel = &machine->kernel;
 	machine->request.module_sizes = machine->module_sizes;
-	machine->request.devices = machine->devices;
 }
 
 enum loader_status machine_plan(struct machine *machine, struct loader_error *ret_error)
@@ -168,13 +181,27 @@ enum loader_status machine_plan(struct machine *machine, struct loader_error *re
 	return status;
 }
 
+void machine_normalise(struct machine *machine)
+{
+	struct memmap *map = &machine->map;
+	uint32_t *scratch = room_for(machine->raw.count, sizeof(*scratch));
+
+	free(map->regions);
+	map->capacity = memmap_worst_case(machine->raw.count);
+	map->regions = room_for(map->capacity, sizeof(*map->regions));
+	if (!memmap_normalise(&machine->raw, scratch, map))
+		abort();
+	free(scratch);
+}
+
 void machine_allocate(struct machine *machine)
 {
 	struct layout *layout = &machine->layout;
-	const struct layout_extent *placed[] = { &layout->kernel, &layout->modules, &layout->stack,
-						 &layout->info, &layout->tables };
+	const struct layout_extent *placed[] = {
+		&layout->kernel, &layout->modules, &layout->stack,
+		&layout->info,   &layout->tables,  &layout->startup
+	};
 	struct memmap planned = machine->map;
-	uint32_t *scratch;
 
 	for (size_t i = 0; i < sizeof(placed) / sizeof(placed[0]); i++) {
 		const struct memmap_region *region = memmap_find(&planned, placed[i]->base);
@@ -188,13 +215,9 @@ void machine_allocate(struct machine *machine)
 	machine->raw.count -= sizeof(placed) / sizeof(placed[0]);
 	if (!bootinfo_add_regions(&machine->raw, &planned, layout))
 		abort();
-	scratch = room_for(machine->raw.count, sizeof(*scratch));
-	machine->map.capacity = memmap_worst_case(machine->raw.count);
-	machine->map.regions = room_for(machine->map.capacity, sizeof(*planned.regions));
-	if (!memmap_normalise(&machine->raw, scratch, &machine->map))
-		abort();
+	machine->map.regions = NULL;
+	machine_normalise(machine);
 	free(planned.regions);
-	free(scratch);
 }
 
 /* ---- tables ---------------------------------------------------------------- */
@@ -276,7 +299,7 @@ static struct machine_page plain_page(const struct machine *m, uint64_t address)
 	    region->kind != HOIST_MEMORY_UNACCEPTED)
 		page = (struct machine_page){ true, address, HOIST_RIGHT_WRITE,
 					      cache_of_memory(region), HOIST_PURPOSE_IDENTITY };
-	for (uint32_t i = 0; i < m->request.device_count; i++) {
+	for (uint32_t i = 0; i < m->device_count; i++) {
 		const struct layout_extent *extent = &m->devices[i].extent;
 		uint64_t first = extent->base / PAGE,
 			 last = (extent->base + extent->size - 1) / PAGE;
@@ -451,7 +474,7 @@ static const char *map_borders_fault(const struct machine *m, uint64_t *ret_wher
 
 	for (size_t i = 0; i < m->map.count && !fault; i++)
 		fault = piece_fault(m, m->map.regions[i].base, m->map.regions[i].size, ret_where);
-	for (uint32_t i = 0; i < m->request.device_count && !fault; i++)
+	for (uint32_t i = 0; i < m->device_count && !fault; i++)
 		fault = piece_fault(m, m->devices[i].extent.base, m->devices[i].extent.size,
 				    ret_where);
 	return fault;
@@ -546,17 +569,52 @@ static const char *size_fault(const struct machine *m)
 	return NULL;
 }
 
+static bool region_is_taken(const struct machine *m, const struct memmap_region *region)
+{
+	const struct layout *layout = &m->layout;
+	const struct layout_extent *extents[] = { &layout->kernel, &layout->modules, &layout->stack,
+						  &layout->info, &layout->tables };
+	const struct layout_extent all = { region->base, region->size };
+
+	for (size_t i = 0; i < sizeof(extents) / sizeof(extents[0]); i++) {
+		if (extents_meet(&all, extents[i]))
+			return true;
+	}
+	return false;
+}
+
+/* It lies low, and is not missing while there is low memory that nothing else uses. */
+static const char *startup_fault(const struct machine *m)
+{
+	const struct layout_extent *startup = &m->layout.startup;
+
+	if (startup->size != 0)
+		return startup->size == PAGE && startup->base < 0xa0000
+			       ? NULL
+			       : "the page for starting processors is none, or high";
+	for (size_t i = 0; i < m->map.count && m->map.regions[i].base < 0xa0000; i++) {
+		const struct memmap_region *region = &m->map.regions[i];
+
+		if (region->kind == HOIST_MEMORY_USABLE && !region_is_taken(m, region) &&
+		    (region->base != 0 || region->size > PAGE))
+			return "no page for starting processors";
+	}
+	return NULL;
+}
+
 const char *machine_place_fault(const struct machine *m)
 {
 	const struct layout *layout = &m->layout;
-	const struct layout_extent *extents[] = { &layout->kernel,         &layout->modules,
-						  &layout->stack,          &layout->info,
-						  &layout->tables,         &m->request.handoff_code,
-						  &m->request.handoff_data };
+	const struct layout_extent *extents[] = {
+		&layout->kernel,          &layout->modules,
+		&layout->stack,           &layout->info,
+		&layout->tables,          &layout->startup,
+		&m->request.handoff_code, &m->request.handoff_data
+	};
 	const size_t count = sizeof(extents) / sizeof(extents[0]);
 
 	for (size_t i = 0; i < count; i++) {
-		const char *fault = i < 5 ? extent_fault(m, extents[i]) : NULL;
+		const char *fault = i < 6 ? extent_fault(m, extents[i]) : NULL;
 
 		if (fault)
 			return fault;
@@ -567,6 +625,8 @@ const char *machine_place_fault(const struct machine *m)
 	}
 	if ((layout->kernel.base - m->kernel.virt) % m->kernel.alignment != 0)
 		return "the kernel is not aligned as its address is";
+	if (startup_fault(m))
+		return startup_fault(m);
 	return size_fault(m);
 }
 

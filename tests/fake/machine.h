@@ -8,6 +8,7 @@
 
 #include "loader/audit.h"
 #include "loader/bootinfo.h"
+#include "loader/devices.h"
 #include "loader/layout.h"
 
 #define MACHINE_MODULES 8
@@ -19,13 +20,21 @@
 #define MACHINE_WB  UINT64_C(0x8)
 #define MACHINE_ALL UINT64_C(0xf)
 
+/* As a table of the firmware's would tell: of any alignment. */
+struct machine_device {
+	struct layout_extent extent;
+	uint32_t cache;
+};
+
 /* All storage is the machine's: machine_free(). */
 struct machine {
 	struct memmap raw; /* as a firmware would tell it */
 	struct memmap map; /* after machine_settle() */
 	struct elf_image kernel;
 	uint64_t module_sizes[MACHINE_MODULES];
-	struct layout_device devices[MACHINE_DEVICES];
+	struct machine_device devices[MACHINE_DEVICES];
+	uint32_t device_count;
+	struct span device_spans[2][2 * MACHINE_DEVICES];
 	struct layout_request request;
 	struct layout layout;
 	uint64_t *tables; /* after machine_build(): exactly layout.plan.tables of them */
@@ -56,6 +65,9 @@ void machine_kernel(struct machine *machine, uint64_t virt, const uint64_t pages
 
 /* Normalises the raw map and makes room for a plan. */
 void machine_settle(struct machine *machine);
+
+/* Normalises the raw map again, whatever has come to it, and leaves the plan alone. */
+void machine_normalise(struct machine *machine);
 
 /* Settles, and plans. */
 enum loader_status machine_plan(struct machine *machine, struct loader_error *ret_error);

@@ -60,9 +60,12 @@ void kernel_main(const struct hoist_info *info)
 	judge_firmware_map();
 	judge_high();
 	judge_things();
+	judge_hardware();
+	judge_processor();
 	judge_modules();
 	judge_variant();
 	judge_faults();
 	judge_usable();
+	judge_start_others();
 	judge_on_stack(on_own_stack, own_stack + sizeof(own_stack));
 }

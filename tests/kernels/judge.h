@@ -12,6 +12,10 @@
  *	expect-module=N      N modules are there
  *	expect-identity=N    1: there is an identity map, 0: there is none
  *	expect-high          nothing was free below 4 GiB, so all lies above
+ *	expect-processors=N  N processors can be used
+ *	expect-hpet=N        1: there is an HPET, 0: there is none
+ *	expect-ecam=N        N windows of PCI Express configuration space are there
+ *	expect-entropy=N     the sources of the seed are N
  *	dump                 print what was handed over in '@' lines
  *	wait                 at the end print "@waiting" and halt
  */
@@ -28,6 +32,7 @@
 #define JUDGE_MAX_MEMORY   4096u
 #define JUDGE_MAX_EXTENTS  1024u
 #define JUDGE_MAX_MODULES  64u
+#define JUDGE_MAX_HARDWARE 256u
 #define JUDGE_MAX_TABLES   (1u << 18)
 
 #define JUDGE_GIB (UINT64_C(1) << 30)
@@ -42,7 +47,11 @@ struct judge_handoff {
 	struct hoist_memory memory[JUDGE_MAX_MEMORY];
 	struct hoist_extent extents[JUDGE_MAX_EXTENTS];
 	struct hoist_module modules[JUDGE_MAX_MODULES];
+	struct hoist_processor processors[JUDGE_MAX_HARDWARE];
+	struct hoist_ioapic ioapics[JUDGE_MAX_HARDWARE];
+	struct hoist_ecam ecam[JUDGE_MAX_HARDWARE];
 	uint32_t mapping_count, memory_count, extent_count, module_count;
+	uint32_t processor_count, ioapic_count, ecam_count;
 	char cmdline[1024];
 };
 
@@ -121,6 +130,12 @@ void judge_high(void);
 void judge_firmware_map(void);
 /* Strings, modules, firmware's tables, time. */
 void judge_things(void);
+/* What ACPI tells of: interrupt controllers, processors, timer, PCI Express. */
+void judge_hardware(void);
+/* The processor, its clock, the seed. */
+void judge_processor(void);
+/* Starts all other processors at the page that is there for it. */
+void judge_start_others(void);
 /* What the modules hold. */
 void judge_modules(void);
 /* Faults that must happen. */

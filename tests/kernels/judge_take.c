@@ -51,7 +51,12 @@ static bool take_lists(void)
 			      JUDGE_MAX_EXTENTS) &&
 		     is_sound("modules", &info->modules, sizeof(judge.modules[0]),
 			      JUDGE_MAX_MODULES) &&
-		     is_sound("efi_memory", &info->efi_memory, 40, UINT32_MAX);
+		     is_sound("efi_memory", &info->efi_memory, 40, UINT32_MAX) &&
+		     is_sound("processors", &info->processors, sizeof(judge.processors[0]),
+			      JUDGE_MAX_HARDWARE) &&
+		     is_sound("ioapics", &info->ioapics, sizeof(judge.ioapics[0]),
+			      JUDGE_MAX_HARDWARE) &&
+		     is_sound("ecam", &info->ecam, sizeof(judge.ecam[0]), JUDGE_MAX_HARDWARE);
 
 	if (sound) {
 		judge.memory_count = copy(judge.memory, sizeof(judge.memory[0]), &info->memory);
@@ -60,6 +65,10 @@ static bool take_lists(void)
 		judge.extent_count = copy(judge.extents, sizeof(judge.extents[0]),
 					  &info->page_tables);
 		judge.module_count = copy(judge.modules, sizeof(judge.modules[0]), &info->modules);
+		judge.processor_count = copy(judge.processors, sizeof(judge.processors[0]),
+					     &info->processors);
+		judge.ioapic_count = copy(judge.ioapics, sizeof(judge.ioapics[0]), &info->ioapics);
+		judge.ecam_count = copy(judge.ecam, sizeof(judge.ecam[0]), &info->ecam);
 		if (!judge.memory_count || !judge.mapping_count || !judge.extent_count)
 			judge_flaw("a list is empty");
 	}

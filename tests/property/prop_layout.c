@@ -1,15 +1,19 @@
 #include "tests/check.h"
 #include "tests/fake/machine.h"
 
-#define CASES 1000
+#include <time.h>
+
+#define CASES 2000
 #define PAGE  UINT64_C(0x1000)
 #define LARGE UINT64_C(0x200000)
 #define GIB   (UINT64_C(1) << 30)
 #define TIB   (UINT64_C(1) << 40)
+#define MANY  10000 /* descriptors */
 
 /* What came of the cases, and how large they were. */
 static struct {
 	unsigned planned, no_memory, address, tables;
+	unsigned whole, many, top, noticed; /* planned: 64 TiB, MANY regions, the last page */
 	uint64_t most_regions, most_tables, most_mappings;
 } tally;
 
@@ -124,6 +128,67 @@ static void make_high(struct machine *m, uint64_t *state)
 		add_random(m, state, end - (size - 1), size);
 }
 
+/*
+ * 64 TiB in one piece, for leaves of 1 GiB. Holes of a page and more lie just
+ * below, around and above multiples of what leaves and tables of each level span.
+ */
+static void make_whole(struct machine *m, uint64_t *state)
+{
+	static const uint64_t units[] = { LARGE, GIB, 512 * GIB, TIB, 32 * TIB };
+	static const uint32_t holes[] = { HOIST_MEMORY_RESERVED, HOIST_MEMORY_BAD,
+					  HOIST_MEMORY_MMIO,     HOIST_MEMORY_UNACCEPTED,
+					  HOIST_MEMORY_SPECIAL,  HOIST_MEMORY_RUNTIME_CODE };
+
+	m->request.cpu.max_leaf = 3;
+	add_usable(m, state, 0, GIB);
+	add_usable(m, state, 4 * GIB, 64 * TIB - 4 * GIB);
+	for (uint64_t i = below(state, 60); i > 0; i--) {
+		uint64_t unit = units[below(state, ARRAY_LEN(units))];
+		uint64_t border = (1 + below(state, 64 * TIB / unit)) * unit;
+		uint64_t size = PAGE << below(state, 4);
+		/* Ends at the border, lies around it, or begins there. */
+		uint64_t base = border - below(state, 3) * size / 2;
+
+		machine_add(m, base, size, holes[below(state, ARRAY_LEN(holes))],
+			    random_attributes(state));
+	}
+}
+
+/* More descriptors than any firmware has been seen to have; each is a mapping. */
+static void make_many(struct machine *m, uint64_t *state)
+{
+	uint64_t count = MANY + 1 + below(state, 3000), at = PAGE * (1 + below(state, 4096));
+
+	add_usable(m, state, 8 * GIB, 64 * LARGE);
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t size = (1 + below(state, 3)) * PAGE;
+		bool odd = i % 2;
+
+		machine_add(m, at, size, odd ? HOIST_MEMORY_RUNTIME_DATA : HOIST_MEMORY_USABLE,
+			    MACHINE_ALL | (odd ? UINT64_C(1) << 63 : 0));
+		at += size + (one_in(state, 2) ? PAGE : 0);
+	}
+}
+
+/* Up to the last page of the processor's physical space, which is smaller than the windows. */
+static void make_top(struct machine *m, uint64_t *state)
+{
+	uint64_t end = UINT64_C(1) << 46;
+
+	add_usable(m, state, 0, 2 * GIB);
+	if (one_in(state, 2))
+		add_usable(m, state, end - 64 * LARGE, 64 * LARGE);
+	for (uint64_t i = below(state, 8) + 1; i > 0; i--) {
+		uint64_t size = (1 + below(state, 8)) * PAGE;
+
+		add_random(m, state, end - size * (1 + below(state, 3)), size);
+	}
+	if (one_in(state, 2))
+		machine_add_device(m, end - 1, 1, HOIST_CACHE_UC);
+	else
+		machine_add(m, end - PAGE, PAGE, HOIST_MEMORY_ACPI_NVS, MACHINE_ALL);
+}
+
 static void add_framebuffer(struct machine *m, uint64_t *state)
 {
 	uint64_t count = m->raw.count;
@@ -196,17 +261,19 @@ static void make_request(struct machine *m, uint64_t *state)
 static void make_machine(struct machine *m, uint64_t *state)
 {
 	static void (*const makers[])(struct machine * m, uint64_t * state) = {
-		make_small, make_small, make_small, make_large, make_high, make_dust,
+		make_small, make_small, make_small, make_large, make_whole,
+		make_high,  make_top,   make_dust,  make_many,
 	};
 	uint64_t maker = below(state, ARRAY_LEN(makers));
 
 	machine_init(m);
-	if (maker == 5 && !one_in(state, 3))
+	/* Large ones take their time. */
+	if ((maker == 7 && !one_in(state, 3)) || (maker == 8 && !one_in(state, 10)))
 		maker = 0;
 	m->request.cpu.max_leaf = one_in(state, 2) ? 3 : 2;
 	makers[maker](m, state);
 	make_request(m, state);
-	if (m->request.device_count == 0 && one_in(state, 2))
+	if (m->device_count == 0 && one_in(state, 2))
 		add_framebuffer(m, state);
 	add_handoff(m, state);
 }
@@ -255,7 +322,7 @@ static uint64_t last_mapped(const struct machine *m)
 {
 	uint64_t last = m->request.handoff_code.base;
 
-	for (uint32_t i = 0; i < m->request.device_count; i++) {
+	for (uint32_t i = 0; i < m->device_count; i++) {
 		const struct layout_extent *extent = &m->devices[i].extent;
 		uint64_t end = (extent->base + (extent->size - 1)) | (PAGE - 1);
 
@@ -357,6 +424,62 @@ static void check_stays_the_same(struct machine *m, const char *name)
 	free(now.mappings);
 }
 
+/* Some page that is mapped through the map alone: not hoist's, not a device's. */
+static bool plain_page_of(const struct machine *m, uint64_t *state, uint64_t *ret_page)
+{
+	const struct memmap_region *r = &m->map.regions[below(state, m->map.count)];
+	uint64_t page = r->base + below(state, r->size / PAGE) * PAGE;
+	struct machine_page direct = machine_expected(m, m->layout.direct_map + page);
+
+	if (r->kind != HOIST_MEMORY_RECLAIMABLE && r->kind != HOIST_MEMORY_USABLE)
+		return false;
+	*ret_page = page;
+	return direct.mapped && direct.rights == HOIST_RIGHT_WRITE &&
+	       direct.cache == HOIST_CACHE_WB &&
+	       machine_expected(m, page).purpose != HOIST_PURPOSE_HANDOFF;
+}
+
+/*
+ * What makes hoist plan again: the firmware calls a page something else than it
+ * did, so that it is mapped in another way or not at all.
+ */
+static void check_notices_a_change(struct machine *m, uint64_t *state, const char *name)
+{
+	static const uint32_t kinds[] = { HOIST_MEMORY_RESERVED, HOIST_MEMORY_BAD,
+					  HOIST_MEMORY_UNACCEPTED, HOIST_MEMORY_MMIO };
+	struct layout now = m->layout;
+	struct loader_error error;
+	uint64_t page;
+
+	if (!plain_page_of(m, state, &page))
+		return;
+	machine_add(m, page, PAGE, kinds[below(state, ARRAY_LEN(kinds))], 0);
+	machine_normalise(m);
+	now.mappings = calloc(now.capacity, sizeof(*now.mappings));
+	CHECK(now.mappings, name);
+	CHECK(layout_map(&m->request, &now, &error) != LOADER_OK ||
+		      !layout_same_mappings(&now, &m->layout),
+	      name);
+	free(now.mappings);
+	tally.noticed++;
+}
+
+static void count_case(const struct machine *m)
+{
+	const struct memmap_region *last = &m->map.regions[m->map.count - 1];
+
+	tally.planned++;
+	tally.whole += m->layout.plan.leaves[3] > 60 * 1024;
+	tally.many += m->map.count > MANY;
+	tally.top += last->base + last->size == UINT64_C(1) << 46;
+	if (tally.most_regions < m->map.count)
+		tally.most_regions = m->map.count;
+	if (tally.most_tables < m->layout.plan.tables)
+		tally.most_tables = m->layout.plan.tables;
+	if (tally.most_mappings < m->layout.mapping_count)
+		tally.most_mappings = m->layout.mapping_count;
+}
+
 static void check_case(uint64_t seed)
 {
 	uint64_t state = seed;
@@ -371,18 +494,14 @@ static void check_case(uint64_t seed)
 		machine_free(&m);
 		return;
 	}
-	tally.planned++;
-	if (tally.most_regions < m.map.count)
-		tally.most_regions = m.map.count;
-	if (tally.most_tables < m.layout.plan.tables)
-		tally.most_tables = m.layout.plan.tables;
-	if (tally.most_mappings < m.layout.mapping_count)
-		tally.most_mappings = m.layout.mapping_count;
+	count_case(&m);
 	check_list(&m, name);
 	if (check_failures == 0)
 		check_tables(&m, name);
 	if (check_failures == 0)
 		check_stays_the_same(&m, name);
+	if (check_failures == 0)
+		check_notices_a_change(&m, &state, name);
 	machine_free(&m);
 }
 
@@ -396,11 +515,72 @@ static void prop_every_machine_is_mapped_exactly_or_refused_for_a_reason(void)
 	       tally.no_memory, tally.address, tally.tables);
 	printf("# most: %" PRIu64 " regions, %" PRIu64 " mappings, %" PRIu64 " tables\n",
 	       tally.most_regions, tally.most_mappings, tally.most_tables);
+	printf("# planned: %u of 64 TiB, %u of more than %u regions, %u up to the last page; "
+	       "%u changes noticed\n",
+	       tally.whole, tally.many, MANY, tally.top, tally.noticed);
 	CHECK(check_failures != 0 || tally.planned >= CASES / 4, "many machines can be used");
+	CHECK(check_failures != 0 || (tally.whole >= CASES / 50 && tally.many >= CASES / 400 &&
+				      tally.top >= CASES / 50 && tally.noticed >= CASES / 20),
+	      "each kind of machine is there");
+}
+
+/* ---- time --------------------------------------------------------------------- */
+
+/* The least of several: anything else that runs only makes it longer. */
+static double planning_seconds(struct machine *m)
+{
+	double least = 1e9;
+
+	for (unsigned i = 0; i < 7; i++) {
+		struct loader_error error;
+		clock_t start = clock();
+
+		CHECK(machine_plan(m, &error) == LOADER_OK, "set-up");
+
+		double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+
+		if (seconds < least)
+			least = seconds;
+	}
+	return least;
+}
+
+/* Pieces that are all apart, and room above them. */
+static double seconds_for_pieces(uint64_t count, uint64_t size)
+{
+	struct machine m;
+	double seconds;
+
+	machine_init(&m);
+	m.request.handoff_code = (struct layout_extent){ PAGE, PAGE };
+	m.request.handoff_data = (struct layout_extent){ 2 * PAGE, PAGE };
+	for (uint64_t i = 0; i < count; i++)
+		machine_add(&m, 4 * GIB + 2 * i * size, size, HOIST_MEMORY_USABLE, MACHINE_ALL);
+	machine_add(&m, GIB, 64 * LARGE, HOIST_MEMORY_USABLE, MACHINE_ALL);
+	seconds = planning_seconds(&m);
+	machine_free(&m);
+	return seconds;
+}
+
+/*
+ * Eight times as many descriptors, n log n: about ten times as long; quadratic
+ * would be 64 times. The same number, each 2^20 times as large: the same.
+ */
+static void prop_planning_takes_as_long_as_there_are_descriptors(void)
+{
+	double few = seconds_for_pieces(2500, PAGE), many = seconds_for_pieces(20000, PAGE);
+	double small = seconds_for_pieces(2000, GIB / 64),
+	       large = seconds_for_pieces(2000, 15 * GIB);
+
+	printf("# 2500 pieces %.2f ms, 20000 %.2f ms; 2000 of 16 MiB %.2f ms, of 15 GiB %.2f ms\n",
+	       few * 1e3, many * 1e3, small * 1e3, large * 1e3);
+	CHECK(many < 24 * few + 1e-3, "descriptors");
+	CHECK(large < 4 * small + 1e-3, "sizes");
 }
 
 int main(void)
 {
 	RUN(prop_every_machine_is_mapped_exactly_or_refused_for_a_reason);
+	RUN(prop_planning_takes_as_long_as_there_are_descriptors);
 	return check_done();
 }

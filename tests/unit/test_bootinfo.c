@@ -5,7 +5,7 @@
 #define PAGE   UINT64_C(0x1000)
 #define CASES  200
 #define TEXT   5000
-#define PIECES (2 * CONFIG_MAX_MODULES + 10)
+#define PIECES (2 * CONFIG_MAX_MODULES + 13)
 
 static const char *status_text(int status)
 {
@@ -114,6 +114,9 @@ static void collect(const struct fixture *f, const struct hoist_info *info,
 	list_add(ret_pieces, &info->modules);
 	list_add(ret_pieces, &info->boot_volume.device_path);
 	list_add(ret_pieces, &info->efi_memory);
+	list_add(ret_pieces, &info->processors);
+	list_add(ret_pieces, &info->ioapics);
+	list_add(ret_pieces, &info->ecam);
 	string_add(ret_pieces, &info->cmdline);
 	string_add(ret_pieces, &info->loader);
 	for (uint32_t i = 0; i < info->modules.count; i++) {
@@ -156,6 +159,34 @@ static void expect_string(const struct fixture *f, const struct hoist_string *go
 	CHECK_EQ(got->length, want.length, name);
 	CHECK(memcmp(bytes, want.bytes, want.length) == 0, name);
 	CHECK_EQ(bytes[want.length], 0, name);
+}
+
+static void expect_elements(const struct fixture *f, const struct hoist_list *got, const void *want,
+			    uint32_t count, uint32_t stride, const char *name)
+{
+	CHECK_EQ(got->count, count, name);
+	CHECK_EQ(got->stride, stride, name);
+	CHECK(count == 0 || memcmp(at(f, got->address), want, (size_t)count * stride) == 0, name);
+}
+
+static void expect_hardware(const struct fixture *f, const struct hoist_info *info,
+			    const char *name)
+{
+	const struct acpi *acpi = f->source.acpi;
+
+	if (!acpi) {
+		CHECK(info->processors.address == 0 && info->processors.count == 0, name);
+		CHECK(info->ioapics.count == 0 && info->ecam.count == 0 && info->lapic == 0, name);
+		return;
+	}
+	expect_elements(f, &info->processors, acpi->processors, acpi->processor_room,
+			sizeof(struct hoist_processor), name);
+	expect_elements(f, &info->ioapics, acpi->ioapics, acpi->ioapic_room,
+			sizeof(struct hoist_ioapic), name);
+	expect_elements(f, &info->ecam, acpi->ecam, acpi->ecam_room, sizeof(struct hoist_ecam),
+			name);
+	CHECK_EQ(info->lapic, acpi->lapic, name);
+	CHECK_EQ(info->hpet, acpi->hpet, name);
 }
 
 static void expect_modules(const struct fixture *f, const struct hoist_info *info, const char *name)
@@ -210,6 +241,7 @@ static void expect_block(const struct fixture *f, const struct hoist_info *info,
 	expect_inside_and_apart(info, &pieces, name);
 	expect_lists(f, info, name);
 	expect_modules(f, info, name);
+	expect_hardware(f, info, name);
 	expect_string(f, &info->cmdline, f->config.cmdline, name);
 	expect_string(f, &info->loader, (struct config_text){ loader, sizeof(loader) - 1 }, name);
 
@@ -230,8 +262,30 @@ static struct config_text random_text(uint64_t *state)
 	return (struct config_text){ text + check_random(state) % (TEXT / 2), (uint32_t)length };
 }
 
+/* Hardware is slices of `text` too: the writer does not look at what it copies. */
+static void random_hardware(struct fixture *f, struct acpi *acpi, uint64_t *state)
+{
+	static struct hoist_processor processors[40];
+	static struct hoist_ioapic ioapics[5];
+	static struct hoist_ecam ecam[5];
+
+	memcpy(processors, text, sizeof(processors));
+	memcpy(ioapics, text + 1000, sizeof(ioapics));
+	memcpy(ecam, text + 2000, sizeof(ecam));
+	*acpi = (struct acpi){ .processors = processors,
+			       .ioapics = ioapics,
+			       .ecam = ecam,
+			       .processor_room = (uint32_t)(check_random(state) % 41),
+			       .ioapic_room = (uint32_t)(check_random(state) % 6),
+			       .ecam_room = (uint32_t)(check_random(state) % 6),
+			       .lapic = check_random(state),
+			       .hpet = check_random(state) };
+	f->source.acpi = acpi;
+}
+
 static void random_case(uint64_t seed)
 {
+	struct acpi acpi;
 	uint64_t state = seed;
 	struct fixture f;
 	char name[32];
@@ -244,6 +298,8 @@ static void random_case(uint64_t seed)
 			   random_text(&state));
 	f.source.device_path = text + 1;
 	f.source.device_path_size = (uint32_t)(check_random(&state) % 3 * 41);
+	if (check_random(&state) % 4 != 0)
+		random_hardware(&f, &acpi, &state);
 	f.source.memory_room = 20 + (uint32_t)(check_random(&state) % 300);
 	f.source.efi_map_room = (uint32_t)(check_random(&state) % 10000);
 	if (check_random(&state) % 8 == 0)
@@ -286,7 +342,7 @@ static void the_numbers_are_those_of_the_plan(void)
 	CHECK((const uint8_t *)info == f.block, "it is the first thing of the block");
 	CHECK_EQ(info->magic, HOIST_MAGIC, "magic");
 	CHECK(memcmp(&info->magic, "hoistIv1", 8) == 0, "magic as text");
-	CHECK_EQ(info->version, 1, "version");
+	CHECK_EQ(info->version, 2, "version");
 	CHECK_EQ(info->size, sizeof(*info), "size");
 	CHECK_EQ(info->block, layout->info.base, "block");
 	CHECK_EQ(info->block_size, layout->info.size, "block");
@@ -298,6 +354,7 @@ static void the_numbers_are_those_of_the_plan(void)
 	CHECK_EQ(info->kernel_virt, f.machine.kernel.virt, "kernel");
 	CHECK_EQ(info->kernel_size, f.machine.kernel.size, "kernel");
 	CHECK_EQ(info->stack, layout->stack.base, "stack");
+	CHECK_EQ(info->startup_page, 0x9f000, "page for starting processors");
 	CHECK_EQ(info->stack_virt, UINT64_C(0xffffffff00001000), "stack");
 	CHECK_EQ(info->stack_size, f.machine.request.stack_size, "stack");
 	CHECK_EQ(info->tls.address_virt, 0x1111, "TLS");
@@ -324,6 +381,9 @@ static void what_is_said_about_the_machine_is_handed_on(void)
 	said->tsc_hz = 9;
 	said->tsc[HOIST_PHASE_AUDIT] = 10;
 	said->tsc[15] = 11;
+	said->cpu = (struct hoist_cpu){ 12, 13, 14, 15 };
+	said->entropy_sources = 16;
+	memset(said->entropy, 17, sizeof(said->entropy));
 
 	const struct hoist_info *info = fixture_write(&f);
 
@@ -336,6 +396,9 @@ static void what_is_said_about_the_machine_is_handed_on(void)
 	CHECK_EQ(info->smbios3, 7, "SMBIOS 3");
 	CHECK_EQ(info->efi_system_table, 8, "system table");
 	CHECK_EQ(info->tsc_hz, 9, "frequency");
+	CHECK(memcmp(&info->cpu, &said->cpu, sizeof(said->cpu)) == 0, "processor");
+	CHECK_EQ(info->entropy_sources, 16, "entropy");
+	CHECK(memcmp(info->entropy, said->entropy, sizeof(said->entropy)) == 0, "entropy");
 	CHECK(memcmp(info->tsc, said->tsc, sizeof(said->tsc)) == 0, "time stamps");
 	fixture_free(&f);
 }

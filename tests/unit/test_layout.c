@@ -678,7 +678,7 @@ static void a_framebuffer_is_write_combining_in_every_alias_and_only_there(void)
 		struct machine m;
 
 		machine_init_plain(&m);
-		m.request.device_count = 0;
+		m.device_count = 0;
 		m.raw.count--; /* the framebuffer of the plain machine */
 		machine_add_device(&m, row->base, row->size, WC);
 		plan(&m, row->name);
@@ -703,7 +703,7 @@ static void devices_that_share_a_page_follow_the_last(void)
 	struct machine m;
 
 	machine_init_plain(&m);
-	m.request.device_count = 0;
+	m.device_count = 0;
 	machine_add_device(&m, 0x90000000, 0x1800, WC);
 	machine_add_device(&m, 0x90001800, 0x800, UC);
 	machine_add_device(&m, 0x90002000, 0x1000, WC);
@@ -712,6 +712,92 @@ static void devices_that_share_a_page_follow_the_last(void)
 	expect_page(&m, 0x90001000, RW, UC, "shared");
 	expect_page(&m, 0x90002000, RW, WC, "third");
 	machine_free(&m);
+}
+
+struct startup_row {
+	const char *name;
+	uint64_t base, size;
+	uint32_t kind;
+	uint64_t want;
+};
+
+static const struct startup_row startup_rows[] = {
+	{ "memory of a PC", 0, 0xa0000, USABLE, 0x9f000 },
+	{ "memory beyond", 0x80000, 0x80000, USABLE, 0x9f000 },
+	{ "memory that ends earlier", 0x1000, 0x57000, USABLE, 0x57000 },
+	{ "one page", 0x9f000, 0x1000, USABLE, 0x9f000 },
+	{ "pages 0 and 1", 0, 0x2000, USABLE, 0x1000 },
+	{ "page 0 alone", 0, 0x1000, USABLE, 0 },
+	{ "one page too high", 0xa0000, 0x1000, USABLE, 0 },
+	{ "memory that is not free", 0x1000, 0x9f000, RECLAIMABLE, 0 },
+	{ "none", 0, 0, USABLE, 0 },
+};
+
+static void a_low_page_is_kept_for_starting_processors(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(startup_rows); i++) {
+		const struct startup_row *row = &startup_rows[i];
+		struct machine m;
+
+		machine_init(&m);
+		m.request.handoff_code = (struct layout_extent){ 64 * MIB, PAGE };
+		m.request.handoff_data = (struct layout_extent){ 64 * MIB + PAGE, PAGE };
+		machine_add(&m, row->base, row->size, row->kind, MACHINE_ALL);
+		machine_add(&m, 32 * MIB, MIB, USABLE, MACHINE_ALL);
+		plan(&m, row->name);
+		CHECK_EQ(m.layout.startup.base, row->want, row->name);
+		CHECK_EQ(m.layout.startup.size, row->want ? PAGE : 0, row->name);
+		machine_free(&m);
+	}
+}
+
+static void of_several_low_pages_the_highest_is_kept(void)
+{
+	struct machine m;
+
+	machine_init_plain(&m);
+	machine_add(&m, 0x10000, 0x90000, RECLAIMABLE, MACHINE_ALL);
+	machine_add(&m, 0x50000, PAGE, RESERVED, MACHINE_ALL);
+	plan(&m, "two regions");
+	CHECK_EQ(m.layout.startup.base, 0xf000, "below what is taken");
+	machine_free(&m);
+
+	machine_init_plain(&m);
+	machine_add(&m, 0x50000, PAGE, RESERVED, MACHINE_ALL);
+	plan(&m, "two regions");
+	CHECK_EQ(m.layout.startup.base, 0x9f000, "above the hole");
+	machine_free(&m);
+}
+
+struct limit_row {
+	uint8_t levels, phys_bits;
+	uint64_t want;
+};
+
+static const struct limit_row limit_rows[] = {
+	{ 4, 36, UINT64_C(1) << 36 },        { 4, 46, UINT64_C(1) << 46 },
+	{ 4, 47, UINT64_C(0x7fff00000000) }, { 4, 52, UINT64_C(0x7fff00000000) },
+	{ 5, 52, UINT64_C(1) << 52 },
+};
+
+/* What ends at the limit is mapped; a page more is not. */
+static void devices_are_mapped_up_to_the_limit(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(limit_rows); i++) {
+		const struct limit_row *row = &limit_rows[i];
+		struct loader_error error;
+		struct machine m;
+
+		machine_init_plain(&m);
+		m.request.cpu.levels = row->levels;
+		m.request.cpu.phys_bits = row->phys_bits;
+		CHECK_EQ(layout_limit(&m.request.cpu), row->want, "limit");
+		machine_add_device(&m, row->want - PAGE, PAGE, UC);
+		plan(&m, "below the limit");
+		machine_add_device(&m, row->want, 1, UC);
+		CHECK(machine_plan(&m, &error) != LOADER_OK, "above the limit");
+		machine_free(&m);
+	}
 }
 
 static void page_0_is_in_the_direct_map_alone(void)
@@ -916,6 +1002,9 @@ int main(void)
 	RUN(every_kind_is_mapped_as_its_attributes_say);
 	RUN(a_framebuffer_is_write_combining_in_every_alias_and_only_there);
 	RUN(devices_that_share_a_page_follow_the_last);
+	RUN(a_low_page_is_kept_for_starting_processors);
+	RUN(of_several_low_pages_the_highest_is_kept);
+	RUN(devices_are_mapped_up_to_the_limit);
 	RUN(page_0_is_in_the_direct_map_alone);
 	RUN(what_is_read_only_is_so_in_every_alias);
 	RUN(a_hole_in_the_image_is_not_mapped_where_it_is_linked);

@@ -21,6 +21,7 @@
 #define CPU_RFLAGS_IF (UINT64_C(1) << 9)
 #define CPU_RFLAGS_DF (UINT64_C(1) << 10)
 
+#define CPU_MSR_APIC    0x1bu
 #define CPU_MSR_PAT     0x277u
 #define CPU_MSR_EFER    0xc0000080u
 #define CPU_MSR_FS_BASE 0xc0000100u
@@ -51,6 +52,14 @@ static inline void cpu_out8(uint16_t port, uint8_t value)
 static inline void cpu_out32(uint16_t port, uint32_t value)
 {
 	__asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+}
+
+static inline uint32_t cpu_in32(uint16_t port)
+{
+	uint32_t value;
+
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
 }
 
 static inline uint64_t cpu_cr0(void)
