@@ -349,7 +349,8 @@ fuzz: $(FUZZ_PROGRAMS) $(B)/volume/prop_pt ## libFuzzer targets, SECONDS=n each;
 # ---- coverage --------------------------------------------------------------------------------
 
 COVERAGE_CFLAGS = -std=gnu11 -g -O1 -I. -fprofile-instr-generate -fcoverage-mapping
-COVERAGE_PROGRAMS = $(patsubst $(B)/%,$(B)/coverage/%,$(HOST_PROGRAMS:$(B)/fast/%=$(B)/fake/%))
+COVERAGE_PROGRAMS = $(patsubst $(B)/%,$(B)/coverage/%,$(filter-out $(B)/vtd/% $(B)/threads/%, \
+	$(HOST_PROGRAMS:$(B)/fast/%=$(B)/fake/%)))
 
 $(B)/coverage/host/%.o: %.c | packages
 	@mkdir -p $(@D)
