@@ -79,6 +79,7 @@ static uint64_t median(uint64_t *times, size_t count)
 static void set_up(const struct workload *w, struct bench *b)
 {
 	b->batch = 1;
+	b->counted = b->live = b->zeroed = false;
 	b->ops = b->limit_ops = 0;
 	w->set_up(b);
 }
