@@ -9,7 +9,11 @@
  *	PTE_MAX_PHYS_BITS               widest physical address an entry can hold
  *
  *	PTE_SIGN_EXTENDS                whether addresses have an upper half
- *	PTE_STASH_BITS                  see pte_stash
+ *	PTE_STASH_MASK, _SHIFT, _BITS   bits of any entry that neither the processor nor
+ *	                                these functions look at: see pte_stash()
+ *	PTE_COUNT_MASK, _SHIFT          bits of a link, for numbers up to PTE_COUNT + 1,
+ *	                                that the processor does not look at and
+ *	                                pte_relink() keeps: see pte_count()
  *
  *	pte_kind      what an entry is; looks at the entry alone
  *	pte_is_valid  no reserved bit is set (only for tables and leaves)
@@ -32,11 +36,6 @@
  *	pte_flag_mask   where the flags given are stated
  *	pte_cache_bits  that state the cache type; false if the processor has none such
  *	pte_cache_mask  where it is stated
- *
- *	pte_stash, pte_unstash  PTE_STASH_BITS bits of any entry that neither the
- *	              processor nor the functions above look at
- *	pte_set_count, pte_count  a number up to PTE_COUNT + 1 in a link, which the
- *	              processor does not look at, and pte_relink() keeps
  *
  * tests/unit/test_pte.c is compiled for every layout and says what they must do.
  * There are pte_x86_64.h, and pte_vtd.h for I/O memory management units.
@@ -62,10 +61,32 @@ enum pte_kind { PTE_ABSENT, PTE_TABLE, PTE_LEAF, PTE_SOFT };
 #define PT_PAGE_SIZE (UINT64_C(1) << PTE_PAGE_SHIFT)
 #define PTE_COUNT    (1u << PTE_INDEX_BITS)
 
+/* A number in an entry that changes nothing that the entry says. */
+static inline pte_t pte_stash(pte_t e, unsigned value)
+{
+	return (e & ~PTE_STASH_MASK) | (pte_t)value << PTE_STASH_SHIFT;
+}
+
+static inline unsigned pte_unstash(pte_t e)
+{
+	return (unsigned)((e & PTE_STASH_MASK) >> PTE_STASH_SHIFT);
+}
+
+/* A number in a link that changes nothing that the link says. */
+static inline pte_t pte_set_count(pte_t link, unsigned count)
+{
+	return (link & ~PTE_COUNT_MASK) | (pte_t)count << PTE_COUNT_SHIFT;
+}
+
+static inline unsigned pte_count(pte_t link)
+{
+	return (unsigned)((link & PTE_COUNT_MASK) >> PTE_COUNT_SHIFT);
+}
+
 /*
- * Links and pages that can be followed without a second look, the links to tables
- * from `first` to `last`. A layout whose entries allow for a shorter check than this one defines
- * the three itself (PTE_HAS_WINDOW). The result is written in any case.
+ * Links and pages that can be followed without a second look, the links to
+ * tables from `first` to `last`. A layout whose entries allow for a shorter
+ * check than this one defines the three itself (PTE_HAS_WINDOW).
  */
 #ifndef PTE_HAS_WINDOW
 struct pte_window {

@@ -258,24 +258,4 @@ static inline pte_t pte_promote(pte_t e, unsigned level)
 	return pte_scramble((word & ~PTE_CACHE) | pte_cache_word(index, level + 1), level + 1);
 }
 
-static inline pte_t pte_stash(pte_t e, unsigned value)
-{
-	return (e & ~PTE_STASH_MASK) | (pte_t)value << PTE_STASH_SHIFT;
-}
-
-static inline unsigned pte_unstash(pte_t e)
-{
-	return (unsigned)((e & PTE_STASH_MASK) >> PTE_STASH_SHIFT);
-}
-
-static inline pte_t pte_set_count(pte_t link, unsigned count)
-{
-	return (link & ~PTE_COUNT_MASK) | (pte_t)count << PTE_COUNT_SHIFT;
-}
-
-static inline unsigned pte_count(pte_t link)
-{
-	return (unsigned)((link & PTE_COUNT_MASK) >> PTE_COUNT_SHIFT);
-}
-
 #endif
